@@ -1,0 +1,40 @@
+# tasearch: `make demo` and `make test` set everything up by themselves; each does only what is missing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: install dev demo test check clean
+
+install: $(VENV)/.installed
+dev: $(VENV)/.dev-installed
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
+	@echo "installing tasearch into $(VENV) (torch is large: a minute or so)"
+	$(UV) --editable .
+	@touch $@
+
+$(VENV)/.dev-installed: $(VENV)/.installed
+	$(UV) --group dev
+	@touch $@
+
+# A budget for minutes on two cores; the defaults of `tasearch optimize` are larger.
+demo: install
+	$(BIN)/tasearch optimize --teacher plain10 --student plain2 \
+	    --limit-train 4000 --epochs 6 --trials 12 --finalists 2 --replicates 5
+
+test: dev
+	$(BIN)/python -m pytest
+
+check: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""The words of tasearch as frozen values. Standard library only."""

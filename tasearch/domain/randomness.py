@@ -1,0 +1,14 @@
+"""Every random draw is a pure function of (replicate, purpose, epoch): no ambient generator anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def seed_for(replicate: int, purpose: str, epoch: int = 0) -> int:
+    """Return a 63-bit seed for one purpose ("order", "shift", "init plain2", ...).
+
+    Seeds of different purposes, epochs or replicates are unrelated.
+    """
+    digest = hashlib.sha256(f"tasearch/{replicate}/{purpose}/{epoch}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,164 @@
+"""What came out: stages, trials and finals as plain rows."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from tasearch.domain.spec import ChainSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """How big a model is."""
+
+    num_params: int
+    macs: int
+    """Multiply-accumulates of one forward pass of one image (1 MAC = 2 FLOPs)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochResult:
+    """One finished epoch of a stage."""
+
+    epoch: int
+    """From 1."""
+    train_loss: float
+    val_accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """Where a stage was trained: recorded with it, not part of its identity."""
+
+    device: str
+    """Class and name, `cpu Intel(R) Xeon(R)` or `cuda NVIDIA H200`."""
+    threads: int
+    torch_version: str
+    instruction_set: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageResult:
+    """A completed stage."""
+
+    fingerprint: str
+    artifact_id: str
+    """SHA-256 of the safetensors bytes."""
+    val_accuracy: float
+    """Of the last epoch."""
+    curve: tuple[EpochResult, ...]
+    seconds: float
+    """Training time over all attempts, without waiting."""
+    environment: Environment
+
+
+class TrialState(enum.StrEnum):
+    """State of a trial as Optuna names it."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRow:
+    """One trial of a study."""
+
+    number: int
+    state: TrialState
+    chain: ChainSpec | None
+    """None until the chain is known (a trial that died before it was written)."""
+    val_accuracy: float | None
+    curve: tuple[float, ...] = ()
+    """val accuracy of the target student after each epoch."""
+    ta_accuracies: tuple[float, ...] = ()
+    """val accuracy of each TA on the way."""
+    duplicate_of: int | None = None
+    """Number of the trial that this one repeats; such trials are answered from the store, off the budget."""
+    failure: str | None = None
+    seconds: float | None = None
+
+
+class Role(enum.StrEnum):
+    """Why an arm takes part in the finals."""
+
+    FINALIST = "finalist"
+    BLKD = "blkd"
+    NOKD = "nokd"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinalRow:
+    """One arm of the finals on one replicate."""
+
+    round: int
+    """From 1; a new round begins when trials were added after a verdict."""
+    role: Role
+    arm: str
+    """Label of the arm: the chain's label, or `NOKD`."""
+    chain: ChainSpec | None
+    """None for NOKD."""
+    search_val_accuracy: float | None
+    """val accuracy in the search, on replicate 0."""
+    replicate: int
+    """From 1."""
+    fingerprint: str | None = None
+    """Stage of the student, once known."""
+    val_accuracy: float | None = None
+    test_accuracy: float | None = None
+    """None until the test set is opened, after every replicate is trained."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """A mean difference with its two-sided confidence interval."""
+
+    mean: float
+    low: float | None
+    """None where n < 2."""
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmScore:
+    """One arm of the finals, summarised."""
+
+    role: Role
+    arm: str
+    chain: ChainSpec | None
+    n: int
+    search_val_accuracy: float | None
+    val_accuracy: float
+    """Mean over replicates."""
+    test_accuracy: float
+    """Mean over replicates."""
+    test_std: float | None
+    """Sample standard deviation over replicates; None where n < 2."""
+    versus_blkd: Interval | None
+    """Test accuracy minus BLKD's, paired by replicate; None for BLKD itself."""
+    versus_nokd: Interval | None
+    """Test accuracy minus NOKD's, paired by replicate; None for NOKD itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The answer in one sentence, and what it stands on."""
+
+    text: str
+    winner: str | None
+    """Label of the winning chain; None where nothing is separated from BLKD."""
+    difference: float | None
+    """Test accuracy of the leading finalist minus BLKD's, a fraction; None without a finalist."""
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    """Replicates per arm."""
+    separated: bool
+    scores: tuple[ArmScore, ...] = field(default=())
+    """All arms, best mean val accuracy first."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to weigh the sentence."""

@@ -1,0 +1,169 @@
+"""What can be asked for: models, data, stages and chains as frozen values (invariant 1: a stage is a value)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from tasearch.domain.fingerprint import fingerprint, plain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """A network by name, with the shape of what goes in and comes out."""
+
+    name: str
+    """`resnet20`, `plain4`, ..."""
+    in_channels: int
+    image_size: int
+    """Height and width in pixels."""
+    num_classes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSpec:
+    """Everything about the data that changes what a stage learns."""
+
+    name: str
+    content_hash: str
+    """SHA-256 over the images and labels of train and val (test cannot change a stage)."""
+    image_size: int
+    channels: int
+    num_classes: int
+    num_train: int
+    num_val: int
+    shift: int
+    """Random shift of a training view, at most this many pixels each way; 0 = none."""
+    flip: bool
+    """Whether training views are mirrored at random."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a stage is trained; every field changes the result."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    """Peak learning rate of SGD with Nesterov momentum."""
+    schedule: str
+    """`cosine`, `step` or `constant`."""
+    momentum: float
+    weight_decay: float
+    precision: str
+    """`float32` or `bfloat16` (autocast), resolved when the study is created."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Distillation:
+    """Who teaches a stage, and how strongly."""
+
+    teacher: StageSpec
+    temperature: float
+    """Softens both softmaxes, > 0."""
+    kd_weight: float
+    """Weight on the distillation term, in [0, 1]."""
+    method: str = "kd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSpec:
+    """One training run of one student by one teacher or by none."""
+
+    student: ModelSpec
+    distillation: Distillation | None
+    """None: labels only; a temperature without a teacher cannot exist."""
+    recipe: Recipe
+    data: DataSpec
+    replicate: int
+    numerics_version: int
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of the stage: the hash of everything that changes its result."""
+        return fingerprint(self.to_plain())
+
+    def to_plain(self) -> dict[str, object]:
+        """Return the spec as JSON types; the teacher is replaced by its fingerprint."""
+        distillation = None
+        if self.distillation is not None:
+            distillation = {
+                "teacher": self.distillation.teacher.fingerprint,
+                "temperature": float(self.distillation.temperature),
+                "kd_weight": float(self.distillation.kd_weight),
+                "method": self.distillation.method,
+            }
+        return {
+            "student": plain(self.student),
+            "distillation": distillation,
+            "recipe": plain(self.recipe),
+            "data": plain(self.data),
+            "replicate": self.replicate,
+            "numerics_version": self.numerics_version,
+        }
+
+    @property
+    def label(self) -> str:
+        """Readable name for messages: `plain10 > plain4, temperature 4, KD weight 0.9, replicate 0`."""
+        if self.distillation is None:
+            return f"{self.student.name} from labels, replicate {self.replicate}"
+        kd = self.distillation
+        return (
+            f"{kd.teacher.student.name} > {self.student.name}, temperature {kd.temperature:g}, "
+            f"KD weight {kd.kd_weight:g}, replicate {self.replicate}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChainSpec:
+    """A path of models with the temperature and KD weight of each stage."""
+
+    path: tuple[str, ...]
+    """Teacher first, student last."""
+    temperatures: tuple[float, ...]
+    """One per stage: `len(path) - 1`."""
+    kd_weights: tuple[float, ...]
+    """One per stage: `len(path) - 1`."""
+
+    def __post_init__(self) -> None:
+        stages = len(self.path) - 1
+        if stages < 1 or len(self.temperatures) != stages or len(self.kd_weights) != stages:
+            raise ValueError(
+                f"a path of {len(self.path)} models has {max(stages, 0)} stages, got {len(self.temperatures)} "
+                f"temperatures and {len(self.kd_weights)} KD weights"
+            )
+
+    @property
+    def tas(self) -> tuple[str, ...]:
+        """The teacher assistants, largest first."""
+        return self.path[1:-1]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the teacher teaches the student without a TA (BLKD)."""
+        return len(self.path) == 2
+
+    @property
+    def printed_path(self) -> str:
+        """`plain10 > plain6 > plain2`."""
+        return " > ".join(self.path)
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the last stage, the one that trains the student."""
+        return self.temperatures[-1]
+
+    @property
+    def kd_weight(self) -> float:
+        """KD weight of the last stage, the one that trains the student."""
+        return self.kd_weights[-1]
+
+    @property
+    def label(self) -> str:
+        """`plain10 > plain6 > plain2 (temperature 4, KD weight 0.9)`."""
+        return f"{self.printed_path} (temperature {self.temperature:g}, KD weight {self.kd_weight:g})"
+
+    @property
+    def key(self) -> str:
+        """Identity of the chain inside a study."""
+        return fingerprint(self)
