@@ -1,0 +1,58 @@
+"""From a chain to its stages: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasearch.domain.spec import ChainSpec, DataSpec, Distillation, ModelSpec, Recipe, StageSpec
+
+SEARCH_REPLICATE = 0
+"""The search and the teacher live on this replicate; finals use 1, 2, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagePlanner:
+    """Turns chains into stages for one study: same data, recipe and numerics throughout."""
+
+    teacher: str
+    data: DataSpec
+    recipe: Recipe
+    numerics_version: int
+
+    def model(self, name: str) -> ModelSpec:
+        """Return the model with the shapes of the data."""
+        return ModelSpec(
+            name=name,
+            in_channels=self.data.channels,
+            image_size=self.data.image_size,
+            num_classes=self.data.num_classes,
+        )
+
+    def from_labels(self, name: str, replicate: int = SEARCH_REPLICATE) -> StageSpec:
+        """Return the stage that trains a model without a teacher."""
+        return self._stage(name, None, replicate)
+
+    @property
+    def teacher_stage(self) -> StageSpec:
+        """The given teacher: trained once, on the search replicate (invariant 9)."""
+        return self.from_labels(self.teacher)
+
+    def chain(self, chain: ChainSpec, replicate: int = SEARCH_REPLICATE) -> tuple[StageSpec, ...]:
+        """Return the stages of a chain, teacher's student first; every one but the teacher is on `replicate`."""
+        stages: list[StageSpec] = []
+        above = self.teacher_stage
+        for name, temperature, kd_weight in zip(chain.path[1:], chain.temperatures, chain.kd_weights, strict=True):
+            distillation = Distillation(teacher=above, temperature=temperature, kd_weight=kd_weight)
+            above = self._stage(name, distillation, replicate)
+            stages.append(above)
+        return tuple(stages)
+
+    def _stage(self, name: str, distillation: Distillation | None, replicate: int) -> StageSpec:
+        return StageSpec(
+            student=self.model(name),
+            distillation=distillation,
+            recipe=self.recipe,
+            data=self.data,
+            replicate=replicate,
+            numerics_version=self.numerics_version,
+        )

@@ -1,0 +1,1 @@
+"""Command line: parse, wire, call one function, print."""

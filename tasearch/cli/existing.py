@@ -1,0 +1,46 @@
+"""Open a database that must already be there: reading commands never create one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasearch.config.settings import Settings
+from tasearch.domain.errors import StorageError
+from tasearch.report.query import find_study
+from tasearch.stores.engine import parse_storage_url
+from tasearch.stores.home import Home
+from tasearch.stores.records import Records, open_records
+from tasearch.stores.studies import StudyRow
+
+
+def existing_url(settings: Settings) -> str:
+    """Return the URL of the database, with its password. Raises StorageError where a SQLite file is missing."""
+    url = parse_storage_url(settings.storage or Home(settings.home).default_storage_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise StorageError(
+            f"there is no database {url.database}",
+            hint="run `tasearch optimize` first, or say where it is with --home or --storage",
+        )
+    return url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def open_existing(url: str) -> Iterator[Records]:
+    """Give the records of a database, closed at the end of the block."""
+    records = open_records(url)
+    try:
+        yield records
+    finally:
+        records.close()
+
+
+def choose_study(records: Records, study_name: str | None) -> StudyRow:
+    """Return the named study, or the newest of the database."""
+    if study_name is not None:
+        return find_study(records, study_name)
+    studies = records.studies.list_all()
+    if not studies:
+        raise StorageError("this database has no studies", hint="is --home or --storage right?")
+    return studies[-1]

@@ -1,0 +1,86 @@
+"""Entry point: finds the command, imports only what it needs, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from tasearch import __version__
+from tasearch.domain.errors import TasearchError, nearest
+
+COMMANDS = {
+    "optimize": "Find the best TA chain for a teacher and a student.",
+    "status": "Show where a study stands.",
+    "studies": "List the studies of a database.",
+    "report": "Write the report of a study again.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is called: torch takes seconds, `--help` must not."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the README."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            raise click.UsageError(f"no command {cmd_name!r} ({nearest(cmd_name, list(COMMANDS))})")
+        command = importlib.import_module(f"tasearch.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="tasearch")
+def tasearch() -> None:
+    """Find the best teacher-assistant (TA) chain for knowledge distillation, and how sure that answer is.
+
+    \b
+    tasearch optimize --teacher resnet110 --student resnet8
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; errors go to stderr as one line and a hint."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        result = tasearch.main(args=arguments, prog_name="tasearch", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except TasearchError as error:
+        return _fail(error.message, error.hint, error.exit_code, debug)
+    except click.ClickException as error:
+        return _fail(error.format_message(), "see `tasearch COMMAND --help`", 2, debug)
+    except click.Abort:
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        return _fail(f"{type(error).__name__}: {error}", "run again with --debug for the traceback", 1, debug)
+
+
+def run() -> None:
+    """Run the command line of this process and end it."""
+    sys.exit(main())
+
+
+def _fail(message: str, hint: str, exit_code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if hint:
+        print(f"hint: {' '.join(hint.split())}", file=sys.stderr)
+    return exit_code

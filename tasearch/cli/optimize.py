@@ -1,0 +1,47 @@
+"""`tasearch optimize`: the main job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tasearch.cli.options import configure_logging, output_options, print_json, settings_from, settings_options
+
+
+@click.command("optimize")
+@click.option("--study", "study_file", metavar="FILE", help="TOML study file; keys are named as the flags.")
+@settings_options()
+@output_options
+def command(study_file: str | None, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
+    """Find the best TA chain for a teacher and a student.
+
+    Trains what is missing, searches chains of TAs, temperatures and KD weights, re-runs the best on fresh
+    replicates, opens the test set once, writes a report. The same command again goes on where it stopped.
+    """
+    configure_logging(verbose=verbose, quiet=quiet, debug=debug)
+    settings = settings_from(flags, study_file)
+
+    # Imported here: torch takes seconds, and a mistyped flag should be answered at once.
+    from tasearch.cli.display import make_display
+    from tasearch.report.page import write_page
+    from tasearch.report.query import load_view
+    from tasearch.report.summary import to_json, to_text
+    from tasearch.training.loop import InterruptedStage
+    from tasearch.worker.session import Session
+    from tasearch.worker.signals import stop_on_signals
+
+    with stop_on_signals() as stop, make_display(quiet=quiet) as display:
+        session = Session(settings, display, stop)
+        try:
+            counts = session.run()
+        except InterruptedStage:
+            display.line(f"stopped; the same command goes on from here (study {session.plan.study_name})")
+            return stop.exit_code
+    view = load_view(session.url, session.plan.study_name)
+    page = write_page(view, session.home.report_folder(session.plan.study_name))
+    if as_json:
+        print_json(to_json(view, page, counts.trained, counts.reused))
+    else:
+        click.echo(to_text(view, page, counts.trained, counts.reused))
+    return 0

@@ -1,0 +1,52 @@
+"""`tasearch status`: where a study stands, from any shell."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from tasearch.cli.options import (
+    LOCATION,
+    configure_logging,
+    location_from,
+    output_options,
+    print_json,
+    settings_options,
+)
+
+
+@click.command("status")
+@click.argument("study_name", required=False)
+@settings_options(LOCATION)
+@output_options
+def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
+    """Show where a study stands, running or ended; without STUDY_NAME the newest of the database."""
+    from tasearch.cli.existing import choose_study, existing_url, open_existing
+    from tasearch.report.query import load_view
+    from tasearch.report.summary import to_json, to_text
+    from tasearch.report.wording import printable
+    from tasearch.worker.snapshot import Snapshot, panel_rows
+
+    configure_logging(verbose=verbose, quiet=quiet, debug=debug)
+    url = existing_url(location_from(flags))
+    with open_existing(url) as records:
+        row = choose_study(records, study_name)
+        found = records.workers.all(row.study_name)
+    workers = [(worker_id, Snapshot.from_payload(payload), age) for worker_id, payload, age in found]
+    view = load_view(url, row.study_name)
+    if as_json:
+        answer = to_json(view, None, view.stages_trained, view.stages_reused)
+        answer["workers"] = [
+            {"worker": worker_id, "seconds_since_update": round(age, 1), **dataclasses.asdict(snapshot)}
+            for worker_id, snapshot, age in workers
+        ]
+        print_json(answer)
+        return 0
+    for worker_id, snapshot, age in workers:
+        click.echo(f"worker {worker_id}, seen {age:.0f} s ago")
+        for name, value in panel_rows(snapshot):
+            click.echo(printable(f"  {name:<12} {value}"))
+    click.echo(to_text(view, None))
+    return 0

@@ -1,0 +1,50 @@
+"""`tasearch studies`: what a database holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tasearch.cli.options import (
+    LOCATION,
+    configure_logging,
+    location_from,
+    output_options,
+    print_json,
+    settings_options,
+)
+
+
+@click.command("studies")
+@settings_options(LOCATION)
+@output_options
+def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
+    """List the studies of a database, oldest first."""
+    from tasearch.cli.existing import existing_url, open_existing
+    from tasearch.report.wording import printable
+
+    configure_logging(verbose=verbose, quiet=quiet, debug=debug)
+    with open_existing(existing_url(location_from(flags))) as records:
+        rows = records.studies.list_all()
+    if as_json:
+        print_json(
+            [
+                {
+                    "study_name": row.study_name,
+                    "created_at": row.created_at.isoformat(timespec="seconds"),
+                    "teacher": row.identity["teacher"],
+                    "student": row.identity["student"],
+                    "dataset": row.identity["data"]["name"],
+                    "verdict": (row.attrs.get("verdict") or {}).get("text"),
+                }
+                for row in rows
+            ]
+        )
+        return 0
+    for row in rows:
+        verdict = (row.attrs.get("verdict") or {}).get("text", "no verdict yet")
+        click.echo(printable(f"{row.created_at:%Y-%m-%d %H:%M}  {row.study_name}: {verdict}"))
+    if not rows:
+        click.echo("no studies")
+    return 0

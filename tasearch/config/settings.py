@@ -1,0 +1,80 @@
+"""Every setting of a study, once: the flags, environment variables and study-file keys are its field names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
+
+
+def _comma_separated(value: Any) -> Any:
+    """Accept `2,4,8` where a list is wanted; flags and environment variables are text."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, list) else value
+
+
+Temperature = Annotated[FiniteFloat, Field(gt=0)]
+KdWeight = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+
+FREE = frozenset(
+    {"trials", "finalists", "replicates", "device", "threads", "checkpoint_seconds", "cache_gb"}
+    | {"study_name", "home", "storage", "artifacts", "data_dir"}
+)
+"""Settings that may differ from one call of the same study to the next; all others are its identity."""
+
+
+class Settings(BaseModel):
+    """What `tasearch optimize` can be told. None: a default that depends on the data or the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    teacher: str = Field(description="Large model that is to be imitated, e.g. resnet110 or plain10.")
+    student: str = Field(description="Small model that is wanted, e.g. resnet8 or plain2.")
+    dataset: str = Field("cluttered-digits", description="cluttered-digits, cifar10, cifar100 or folder:PATH.")
+    data_dir: Path | None = Field(None, description="Where datasets are kept or downloaded to. [HOME/data]")
+    image_size: int | None = Field(None, ge=1, description="Height and width in pixels. [by dataset]")
+    limit_train: int | None = Field(None, ge=1, description="Train on a stratified subset of N images.")
+    augment: Literal["none", "shift", "shift+flip"] | None = Field(
+        None, description="Random views in training: none, shift or shift+flip. [by dataset]"
+    )
+
+    tas: Names | None = Field(None, description="Candidate TAs, comma separated. [same family, at most 6]")
+    max_tas: int = Field(3, ge=0, description="Most TAs in one chain.")
+    temperatures: Temperatures = Field((2.0, 4.0, 8.0, 16.0), description="Temperatures to search, each > 0.")
+    kd_weights: KdWeights = Field((0.5, 0.9, 1.0), description="KD weights to search, each in [0, 1].")
+    scope: Literal["last", "chain"] = Field(
+        "last",
+        description="What the searched pair trains: the last stage (TAs at temperature 4, KD weight 0.9) or all.",
+    )
+    sampler: Literal["tpe", "random"] = Field("tpe", description="Who proposes chains: tpe or random.")
+    seed: int = Field(0, ge=0, description="Seed of the sampler.")
+    trials: int = Field(40, ge=1, description="Chains to train in the whole study, direct distillation included.")
+    finalists: int | None = Field(None, ge=1, description="Best paths that are re-run on fresh replicates. [3]")
+    replicates: int = Field(5, ge=1, description="Fresh replicates of each finalist, BLKD and NOKD.")
+
+    epochs: int | None = Field(None, ge=1, description="Epochs of each stage. [by dataset]")
+    batch_size: int = Field(128, ge=2, description="Images per step.")
+    learning_rate: FiniteFloat = Field(0.05, gt=0, description="Peak learning rate of SGD with Nesterov momentum.")
+    schedule: Literal["cosine", "step", "constant"] = Field(
+        "cosine", description="Learning rate over the steps, after 5% of warm-up: cosine, step or constant."
+    )
+    momentum: FiniteFloat = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: FiniteFloat = Field(5e-4, ge=0, description="Weight decay on kernels and matrices.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="float32, or bfloat16 autocast.")
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    threads: int | None = Field(None, ge=1, description="CPU threads of torch. [all cores]")
+    checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")
+    cache_gb: FiniteFloat = Field(10.0, ge=0, description="Most disk that stored teacher logits may take.")
+
+    study_name: str | None = Field(
+        None, min_length=1, max_length=200, description="Name of the study. [made from its configuration]"
+    )
+    home: Path = Field(Path("tasearch-data"), description="Folder of everything that is written.")
+    storage: str | None = Field(None, description="Database URL. [sqlite:///HOME/studies.db]")
+    artifacts: str | None = Field(None, description="Folder or URL of the trained weights. [HOME/artifacts]")

@@ -1,0 +1,1 @@
+"""The student and teacher networks, by name, and how big they are."""

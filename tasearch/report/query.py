@@ -1,0 +1,113 @@
+"""Read one study from its database into a view; nothing is written, no data or model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasearch.domain.errors import ConfigError, nearest
+from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
+from tasearch.report.view import ModelPoint, StudyView
+from tasearch.search.finals import fairness_notes
+from tasearch.search.space import SearchSpace
+from tasearch.search.study import ChainStudy, open_storage
+from tasearch.search.verdict import judge
+from tasearch.stores.engine import engine_kwargs, hide_password, tune, url_text
+from tasearch.stores.records import Records, open_records
+from tasearch.stores.stages import StageRow
+from tasearch.stores.studies import StudyRow
+
+
+def load_view(url: str, study_name: str) -> StudyView:
+    """Return everything a report shows of a study. Raises ConfigError where there is no such study."""
+    records = open_records(url)
+    try:
+        return _view(records, find_study(records, study_name), url)
+    finally:
+        records.close()
+
+
+def find_study(records: Records, study_name: str) -> StudyRow:
+    """Return the record of a study. Raises ConfigError, with the nearest name, where it is unknown."""
+    row = records.studies.find(study_name)
+    if row is None:
+        names = [study.study_name for study in records.studies.list_all()]
+        raise ConfigError(
+            f"no study named {study_name!r}",
+            hint=nearest(study_name, names) if names else "this database has no studies; is --home or --storage right?",
+        )
+    return row
+
+
+def space_of(identity: Mapping[str, Any]) -> SearchSpace:
+    """Return the search space from a study's stored identity."""
+    return SearchSpace(
+        teacher=identity["teacher"],
+        student=identity["student"],
+        ladder=tuple(identity["tas"]),
+        max_tas=identity["max_tas"],
+        temperatures=tuple(identity["temperatures"]),
+        kd_weights=tuple(identity["kd_weights"]),
+        scope=identity["scope"],
+    )
+
+
+def _view(records: Records, row: StudyRow, url: str) -> StudyView:
+    storage = open_storage(url_text(url), engine_kwargs(url), tune)
+    try:
+        trials = tuple(ChainStudy(storage, row.study_name, space_of(row.identity)).rows())
+    finally:
+        storage.remove_session()
+    finals = tuple(records.finals.rows(row.study_name))
+    stages = records.stages.stages_of(row.study_name)
+    complete = {stage.fingerprint: stage for stage, _ in stages if stage.state == "complete"}
+    config, teacher, student = row.config, row.identity["teacher"], row.identity["student"]
+    capacities = {name: Capacity(**capacity) for name, capacity in config["capacities"].items()}
+    return StudyView(
+        study_name=row.study_name,
+        storage=hide_password(url),
+        created_at=row.created_at.isoformat(timespec="seconds"),
+        command=config["command"],
+        teacher=_point(teacher, "teacher", capacities, stages),
+        student=_point(student, "nokd", capacities, stages),
+        ta_capacities={name: capacity for name, capacity in capacities.items() if name not in (teacher, student)},
+        dataset=config["data"]["name"],
+        num_train=config["data"]["num_train"],
+        num_val=config["data"]["num_val"],
+        num_test=config["num_test"],
+        epochs=config["recipe"]["epochs"],
+        config={**config["settings"], "tas": row.identity["tas"], "data": config["data"]},
+        versions=row.versions,
+        environment=_environment(complete),
+        num_trials_planned=config["settings"]["trials"],
+        trials=trials,
+        finals=finals,
+        verdict=judge(finals, fairness_notes(trials, finals)),
+        test_opened=tuple(row.attrs.get("test_opened", ())),
+        stages_trained=len(complete),
+        stages_reused=max(0, _asked(trials, finals) - len(complete)),
+        stage_seconds=sum(stage.seconds or 0.0 for stage in complete.values()),
+    )
+
+
+def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: list[tuple[StageRow, str]]) -> ModelPoint:
+    accuracies = [stage.val_accuracy for stage, its_role in stages if its_role == role]
+    return ModelPoint(name=name, capacity=capacities[name], val_accuracy=accuracies[0] if accuracies else None)
+
+
+def _environment(stages: Mapping[str, StageRow]) -> str:
+    found = {
+        f"{stage.environment.device}, {stage.environment.threads} threads, {stage.environment.instruction_set}"
+        for stage in stages.values()
+        if stage.environment is not None
+    }
+    return "; ".join(sorted(found)) or "no stage yet"
+
+
+def _asked(trials: Sequence[TrialRow], finals: Sequence[FinalRow]) -> int:
+    """Return how many stages the study asked for: each answered by training it or by one that was there."""
+    complete = [row.chain for row in trials if row.state is TrialState.COMPLETE and row.duplicate_of is None]
+    searched = sum(len(chain.path) - 1 for chain in complete if chain is not None)
+    trained = [row for row in finals if row.val_accuracy is not None]
+    finalists = sum(len(row.chain.path) - 1 if row.chain is not None else 1 for row in trained)
+    return 2 + searched + finalists

@@ -1,0 +1,169 @@
+"""Everything a page or a terminal shows of one study, as frozen rows: the report reads nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
+from tasearch.domain.spec import ChainSpec
+from tasearch.report.wording import plural
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChainSummary:
+    """One distinct chain (path and pairs), from the complete trial that first ran it."""
+
+    rank: int
+    """From 1, best val accuracy first."""
+    chain: ChainSpec
+    trial_number: int
+    val_accuracy: float
+    ta_accuracies: tuple[float, ...]
+    test: ArmScore | None
+    """Its score in the finals; None for a chain that took no part in them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelPoint:
+    """The teacher or the student without distillation."""
+
+    name: str
+    capacity: Capacity
+    val_accuracy: float | None
+    """Trained from labels; None until it is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialCounts:
+    """How the trials of a study ended; a chain answered from the store counts as a duplicate only."""
+
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+    duplicates: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyView:
+    """One study as the report shows it; accuracies are fractions."""
+
+    study_name: str
+    storage: str
+    """URL of the database, its password already hidden."""
+    created_at: str
+    """ISO time."""
+    command: str
+    """The command line that reproduces the study."""
+    teacher: ModelPoint
+    student: ModelPoint
+    """Its val accuracy is NOKD on the search replicate."""
+    ta_capacities: Mapping[str, Capacity]
+    """Capacity of every rung of the ladder, so of every TA in a trial."""
+    dataset: str
+    num_train: int
+    num_val: int
+    num_test: int
+    epochs: int
+    """Per stage."""
+    fresh_teacher: bool = False
+    """Whether the finals retrain the teacher too."""
+    config: Mapping[str, object]
+    """The resolved configuration; may be nested."""
+    versions: Mapping[str, str]
+    environment: str
+    """Device and threads that the stages were trained with."""
+    num_trials_planned: int
+    trials: tuple[TrialRow, ...]
+    finals: tuple[FinalRow, ...] = ()
+    verdict: Verdict | None = None
+    test_opened: tuple[str, ...] = ()
+    """ISO times at which the test set was evaluated."""
+    stages_trained: int
+    """Over the whole study, by any worker."""
+    stages_reused: int
+    stage_seconds: float
+    """Training time of the trained stages."""
+
+    def __post_init__(self) -> None:
+        used = {ta for trial in self.trials if trial.chain is not None for ta in trial.chain.tas}
+        missing = sorted(used - set(self.ta_capacities))
+        if missing:
+            raise ValueError(f"no capacity given for TA {', '.join(missing)}, which occurs in a trial")
+
+    @property
+    def ranking(self) -> tuple[ChainSummary, ...]:
+        """All distinct complete chains, BLKD's pairs included, best val accuracy first."""
+        return rank_chains(self.trials, self.verdict)
+
+    @property
+    def blkd(self) -> ChainSummary | None:
+        """The best direct distillation of the search; None until one completes."""
+        return next((summary for summary in self.ranking if summary.chain.is_direct), None)
+
+
+def rank_chains(trials: Iterable[TrialRow], verdict: Verdict | None) -> tuple[ChainSummary, ...]:
+    """Return every distinct complete chain, best val accuracy first, earlier trial first where equal."""
+    scores = {} if verdict is None else {s.chain.key: s for s in verdict.scores if s.chain is not None}
+    first: dict[str, tuple[ChainSpec, TrialRow, float]] = {}
+    for trial in sorted(trials, key=lambda row: row.number):
+        if is_result(trial) and trial.chain is not None and trial.val_accuracy is not None:
+            first.setdefault(trial.chain.key, (trial.chain, trial, trial.val_accuracy))
+    ordered = sorted(first.items(), key=lambda item: (-item[1][2], item[1][1].number))
+    return tuple(
+        ChainSummary(
+            rank=rank,
+            chain=chain,
+            trial_number=trial.number,
+            val_accuracy=val_accuracy,
+            ta_accuracies=trial.ta_accuracies,
+            test=scores.get(key),
+        )
+        for rank, (key, (chain, trial, val_accuracy)) in enumerate(ordered, start=1)
+    )
+
+
+def is_result(trial: TrialRow) -> bool:
+    """Return whether the trial completed a chain that no earlier trial had."""
+    return trial.state is TrialState.COMPLETE and trial.duplicate_of is None
+
+
+def best(view: StudyView) -> ChainSummary | None:
+    """Return the best chain of the search by val accuracy, BLKD included; None until a trial completes."""
+    return next(iter(view.ranking), None)
+
+
+def counts(trials: Iterable[TrialRow]) -> TrialCounts:
+    """Count trials by how they ended."""
+    rows = list(trials)
+    own = [row.state for row in rows if row.duplicate_of is None]
+    return TrialCounts(
+        complete=own.count(TrialState.COMPLETE),
+        pruned=own.count(TrialState.PRUNED),
+        failed=own.count(TrialState.FAILED),
+        running=own.count(TrialState.RUNNING),
+        waiting=own.count(TrialState.WAITING),
+        duplicates=len(rows) - len(own),
+    )
+
+
+def score_of(verdict: Verdict | None, role: Role) -> ArmScore | None:
+    """Return the first score of a role, so NOKD's or BLKD's; None without finals."""
+    scores = () if verdict is None else verdict.scores
+    return next((score for score in scores if score.role is role), None)
+
+
+def headline(view: StudyView) -> str:
+    """Return the verdict's sentence or, before there is one, how far the study is."""
+    if view.verdict is not None:
+        return view.verdict.text
+    count = counts(view.trials)
+    if view.finals:
+        trained = sum(row.val_accuracy is not None for row in view.finals)
+        return f"No verdict yet: {trained} of {plural(len(view.finals), 'finals run')} trained, test set closed."
+    done = f"{count.complete} of {plural(view.num_trials_planned, 'trial')} complete"
+    if count.complete:
+        return f"No verdict yet: {done}, the finals have not begun."
+    return f"No verdict yet: {done}."

@@ -1,0 +1,182 @@
+"""A study of chains in Optuna's storage: ask, report, tell, and the plain rows that others read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+
+from tasearch.domain.result import TrialRow, TrialState
+from tasearch.domain.spec import ChainSpec
+from tasearch.search.sampler import DUPLICATE_OF, ChainSampler, is_counted
+from tasearch.search.space import SearchSpace
+
+_STATES = {
+    optuna.trial.TrialState.WAITING: TrialState.WAITING,
+    optuna.trial.TrialState.RUNNING: TrialState.RUNNING,
+    optuna.trial.TrialState.COMPLETE: TrialState.COMPLETE,
+    optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
+    optuna.trial.TrialState.FAIL: TrialState.FAILED,
+}
+OBJECTIVE = "val_accuracy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A trial that is to be run."""
+
+    number: int
+    chain: ChainSpec
+
+
+def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None]) -> RDBStorage:
+    """Open Optuna's storage on `url`; `tune` gets its engine before the first real use."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
+    tune(storage.engine)
+    return storage
+
+
+class ChainStudy:
+    """One Optuna study whose trials are chains; val accuracy of the student is the objective."""
+
+    def __init__(
+        self, storage: RDBStorage, study_name: str, space: SearchSpace, sampler: ChainSampler | None = None
+    ) -> None:
+        """Open the study, creating it where it is missing."""
+        self.space, self.name = space, study_name
+        try:
+            self._study = optuna.create_study(
+                storage=storage, study_name=study_name, direction="maximize", sampler=sampler
+            )
+            with warnings.catch_warnings():
+                # The dashboard shows the name; Optuna calls the method experimental.
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self._study.set_metric_names([OBJECTIVE])
+        except DuplicatedStudyError:
+            self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
+
+    def ask(self, worker_id: str) -> Proposal | None:
+        """Start a new trial and return it, or None where every chain of the space has been tried.
+
+        A completed chain that comes again (somebody enqueued it) is answered from the study, off the budget, and
+        the next one is asked for.
+        """
+        while True:
+            if not self._has_waiting() and not self._has_unseen():
+                return None
+            with warnings.catch_warnings():
+                # Optuna only warns where an enqueued value is out of range; `_proposal` fails that trial.
+                warnings.simplefilter("ignore", UserWarning)
+                trial = self._study.ask(fixed_distributions=self.space.distributions)
+            proposal = self._proposal(trial, worker_id)
+            if proposal is not None:
+                return proposal
+
+    def resume(self, number: int, worker_id: str) -> Proposal | None:
+        """Take up a trial whose worker is gone, in place; None where it could only be answered or failed."""
+        frozen = self._frozen(number)
+        trial = optuna.trial.Trial(self._study, frozen._trial_id)
+        for name, distribution in self.space.distributions.items():
+            if isinstance(distribution, IntDistribution):
+                trial.suggest_int(name, distribution.low, distribution.high)
+            elif isinstance(distribution, CategoricalDistribution):
+                trial.suggest_categorical(name, distribution.choices)
+        return self._proposal(trial, worker_id)
+
+    def _proposal(self, trial: optuna.trial.Trial, worker_id: str) -> Proposal | None:
+        chain = self._known_chain(trial.params)
+        if chain is None:
+            self.tell_failed(trial.number, f"parameters outside the search space: {trial.params}")
+            return None
+        for name, value in chain_attrs(chain).items():
+            trial.set_user_attr(name, value)
+        trial.set_user_attr("worker", worker_id)
+        for other in self.rows():
+            if other.state is TrialState.COMPLETE and other.chain == chain and other.duplicate_of is None:
+                trial.set_user_attr(DUPLICATE_OF, other.number)
+                self._study.tell(trial.number, other.val_accuracy)
+                return None
+        return Proposal(number=trial.number, chain=chain)
+
+    def report(self, number: int, epoch: int, val_accuracy: float) -> None:
+        """Store the target student's val accuracy after an epoch; an epoch that is known stays as it is."""
+        frozen = self._frozen(number)
+        if epoch not in frozen.intermediate_values:
+            optuna.trial.Trial(self._study, frozen._trial_id).report(val_accuracy, epoch)
+
+    def tell_complete(self, number: int, val_accuracy: float, attrs: Mapping[str, Any]) -> None:
+        """Finish a trial."""
+        self._set_attrs(number, attrs)
+        self._study.tell(number, val_accuracy)
+
+    def tell_failed(self, number: int, reason: str) -> None:
+        """Finish a trial that cannot be completed; the reason is kept."""
+        self._set_attrs(number, {"failure": reason})
+        self._study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+    def set_attr(self, name: str, value: Any) -> None:
+        """Store an attribute of the study, for the dashboard."""
+        self._study.set_user_attr(name, value)
+
+    def num_counted(self) -> int:
+        """Return how many trials of the budget are used up, running ones included."""
+        return sum(is_counted(trial) for trial in self._study.get_trials(deepcopy=False))
+
+    def orphans(self, alive: Callable[[str], bool]) -> list[int]:
+        """Return the numbers of running trials whose worker is not `alive`."""
+        running = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+        return [t.number for t in running if not alive(str(t.user_attrs.get("worker", "")))]
+
+    def rows(self) -> list[TrialRow]:
+        """Return every trial, by number."""
+        return [self._row(trial) for trial in self._study.get_trials(deepcopy=False)]
+
+    def _row(self, trial: FrozenTrial) -> TrialRow:
+        attrs = trial.user_attrs
+        return TrialRow(
+            number=trial.number,
+            state=_STATES[trial.state],
+            chain=self._known_chain(trial.params),
+            val_accuracy=trial.value if trial.state is optuna.trial.TrialState.COMPLETE else None,
+            curve=tuple(value for _, value in sorted(trial.intermediate_values.items())),
+            ta_accuracies=tuple(attrs.get("ta_accuracies", {}).values()),
+            duplicate_of=attrs.get(DUPLICATE_OF),
+            failure=attrs.get("failure"),
+            seconds=trial.duration.total_seconds() if trial.duration is not None else None,
+        )
+
+    def _known_chain(self, params: Mapping[str, Any]) -> ChainSpec | None:
+        """Return the chain of a full set of parameters inside the space, None otherwise."""
+        distributions = self.space.distributions
+        if not set(params) >= set(distributions):
+            return None
+        inside = all(d._contains(d.to_internal_repr(params[name])) for name, d in distributions.items())
+        return self.space.chain(params) if inside else None
+
+    def _has_waiting(self) -> bool:
+        return bool(self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
+
+    def _has_unseen(self) -> bool:
+        known = {row.chain.key for row in self.rows() if row.chain is not None}
+        return any(chain.key not in known for chain in self.space.all_chains())
+
+    def _set_attrs(self, number: int, attrs: Mapping[str, Any]) -> None:
+        trial = optuna.trial.Trial(self._study, self._frozen(number)._trial_id)
+        for name, value in attrs.items():
+            trial.set_user_attr(name, value)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+
+def chain_attrs(chain: ChainSpec) -> dict[str, Any]:
+    """Return what a browser of the study wants to read of a chain."""
+    return {"chain": chain.printed_path, "tas": list(chain.tas), "stages": len(chain.path) - 1}

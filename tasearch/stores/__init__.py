@@ -1,0 +1,1 @@
+"""What outlives a process: the database's records, artifacts, checkpoints and teacher logits."""

@@ -1,0 +1,60 @@
+"""The one folder under which everything of a run lies."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from tasearch.domain.errors import StorageError
+from tasearch.stores.files import probe_writable
+
+_LONGEST_SLUG = 100
+
+
+class Home:
+    """Paths below `tasearch-data/`, or wherever `--home` points."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` need not exist; `prepare` makes it."""
+        self.root = root.absolute()
+        self.database = self.root / "studies.db"
+        self.artifacts = self.root / "artifacts"
+        self.reports = self.root / "reports"
+        self.cache = self.root / "cache"
+        self.checkpoints = self.root / "checkpoints"
+        self.data = self.root / "data"
+
+    @property
+    def default_storage_url(self) -> str:
+        """Database URL of `studies.db`, as `parse_storage_url` takes it."""
+        return URL.create("sqlite", database=str(self.database)).render_as_string()
+
+    def report_folder(self, study_name: str) -> Path:
+        """Return `reports/<slug>`; not made."""
+        return self.reports / slug(study_name)
+
+    def prepare(self) -> None:
+        """Make the folders. Raises StorageError where that fails or where one of them may not be written."""
+        for folder in (self.root, self.artifacts, self.reports, self.cache, self.checkpoints, self.data):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                probe_writable(folder)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write in the folder {folder}: {error.strerror or error}",
+                    hint="choose a folder that you may write with --home or TASEARCH_HOME",
+                ) from error
+
+
+def slug(study_name: str) -> str:
+    """Return a folder name for the study that is safe on any file system; distinct names get distinct folders.
+
+    A name that had to be changed carries a short hash after `~`, a character that no unchanged name holds.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", study_name)[:_LONGEST_SLUG].lstrip(".")
+    if safe == study_name and safe:
+        return safe
+    return f"{safe}~{hashlib.sha256(study_name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,38 @@
+"""Who holds a lease: a process on a host, told apart from a later process with the same number."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def current_owner() -> str:
+    """Return the identity of this process: `host:pid:start`."""
+    return f"{platform.node()}:{os.getpid()}:{_start_of(os.getpid())}"
+
+
+def is_known_dead(owner: str) -> bool:
+    """Whether `owner` was a process of this host that no longer runs; False where that cannot be told."""
+    host, _, rest = owner.rpartition(":")[0].rpartition(":")
+    start = owner.rpartition(":")[2]
+    if host != platform.node() or not rest.isdigit():
+        return False
+    pid = int(rest)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return start != "" and _start_of(pid) != start
+
+
+def _start_of(pid: int) -> str:
+    """Return the start time of a process in clock ticks since boot, or nothing where the system does not tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # The command name may hold spaces and brackets; the fields after its last bracket are fixed.
+    return stat.rpartition(")")[2].split()[19]

@@ -1,0 +1,200 @@
+"""The `tasearch_*` tables beside Optuna's, and bringing a database up to date.
+
+No foreign keys: Optuna deletes its own rows, and SQLite gives deleted ids to new studies, so rows are keyed by
+study name and fingerprint.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, DateTime, Dialect, Double, Engine, Integer, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from tasearch.domain.errors import StorageError
+from tasearch.domain.fingerprint import canonical_json
+from tasearch.stores.engine import hide_password
+from tasearch.stores.transactions import read, write
+
+VERSION_TABLE = "tasearch_alembic_version"
+"""Our own: a foreign row in Optuna's `alembic_version` makes Optuna refuse the database."""
+NAME_LENGTH = 512
+"""Longest study name, as in Optuna's tables."""
+_ADVISORY_LOCK = 0x7461736561726368
+# Alembic keeps the migration that runs in module globals.
+_migrating = threading.Lock()
+
+
+class JsonText(TypeDecorator[Any]):
+    """Any JSON value as canonical text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Python value to text; None is NULL."""
+        return None if value is None else canonical_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Text to Python value."""
+        return None if value is None else json.loads(value)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant, always aware and in UTC; SQLite forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuses a naive time by raising ValueError."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """What was stored, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Metadata of our tables."""
+
+
+class StudyTable(Base):
+    """A study as tasearch sees it; Optuna keeps its trials."""
+
+    __tablename__ = "tasearch_studies"
+
+    study_name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    identity_hash: Mapped[str] = mapped_column(String(64))
+    identity: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    config: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    attrs: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    versions: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class StageTable(Base):
+    """A stage, shared by every study that asks for it; `attempt` fences off workers that lost their lease."""
+
+    __tablename__ = "tasearch_stages"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    spec: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    student: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    teacher_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    replicate: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    attempt: Mapped[int] = mapped_column(Integer)
+    leased_until: Mapped[float | None] = mapped_column(Double)
+    epoch: Mapped[int] = mapped_column(Integer)
+    epochs: Mapped[int] = mapped_column(Integer)
+    artifact_id: Mapped[str | None] = mapped_column(String(64))
+    val_accuracy: Mapped[float | None] = mapped_column(Double)
+    curve: Mapped[list[dict[str, Any]] | None] = mapped_column(JsonText)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    environment: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    failure: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class StudyStageTable(Base):
+    """Which study asked for which stage, and as what."""
+
+    __tablename__ = "tasearch_study_stages"
+
+    study_name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(32), primary_key=True)
+
+
+class FinalTable(Base):
+    """One arm of the finals on one replicate."""
+
+    __tablename__ = "tasearch_finals"
+
+    study_name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    round: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    arm: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    replicate: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    role: Mapped[str] = mapped_column(String(32))
+    chain: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    search_val_accuracy: Mapped[float | None] = mapped_column(Double)
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    val_accuracy: Mapped[float | None] = mapped_column(Double)
+    test_accuracy: Mapped[float | None] = mapped_column(Double)
+
+
+class WorkerTable(Base):
+    """What each worker of a study does now."""
+
+    __tablename__ = "tasearch_workers"
+
+    study_name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    worker_id: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    payload: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    updated_at: Mapped[float] = mapped_column(Double)
+
+
+def is_ours(name: str | None, type_: str, _parents: Any) -> bool:
+    """Whether Alembic should look at this part of the database (its `include_name`): Optuna's tables are not ours."""
+    return type_ != "table" or (name is not None and name.startswith("tasearch_") and name != VERSION_TABLE)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring an empty or older database up to date; several processes may do so at once.
+
+    Raises StorageError where the database cannot be reached or was made by a newer tasearch.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+    latest = scripts.get_current_head()
+    known = {script.revision for script in scripts.walk_revisions()}
+
+    def is_current(connection: Connection) -> bool:
+        heads = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads()
+        unknown = [head for head in heads if head not in known]
+        if unknown:
+            raise StorageError(
+                f"database {hide_password(engine.url)} was made by a newer tasearch "
+                f"(its tables are at version {unknown[0]}, this one knows up to {latest})",
+                hint="upgrade tasearch, or choose another database with --storage",
+            )
+        return heads == (latest,)
+
+    def upgrade(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        # Asked again: another process may have upgraded while this one waited for the lock.
+        if not is_current(connection):
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    if not read(engine, is_current, patience=0.0):
+        with _migrating:
+            write(engine, upgrade, patience=0.0)
+
+
+def _config() -> Config:
+    """Return Alembic's configuration of the migrations inside this package."""
+    config = Config()
+    folder = Path(__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,99 @@
+"""Short transactions that outlast a database's restart, and the database's own clock."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Double, Engine
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from tasearch.domain.errors import StorageError
+from tasearch.stores.engine import READ_ONLY, hide_password
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 60.0
+"""How long a transaction is tried again while the database cannot be reached."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+class epoch_now(FunctionElement[float]):  # noqa: N801  (reads as the SQL function that it is)
+    """Seconds since 1970 by the database's clock: hosts that disagree about the time agree about leases."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(epoch_now, "sqlite")
+def _epoch_now_sqlite(_element: epoch_now, _compiler: SQLCompiler, **_kwargs: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(epoch_now, "postgresql")
+def _epoch_now_postgresql(_element: epoch_now, _compiler: SQLCompiler, **_kwargs: Any) -> str:
+    # Not now(), which stands still inside a transaction that waited for a lock.
+    return "CAST(extract(epoch from clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+def insert_into(connection: Connection, table: type[Any]) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT of this database's dialect, which knows ON CONFLICT."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def inserted(connection: Connection, query: sqlite.Insert | postgresql.Insert) -> bool:
+    """Run an INSERT ... ON CONFLICT DO NOTHING of one row, and return whether there was no conflict."""
+    # SQLAlchemy keeps the row count of an INSERT only where asked to.
+    return connection.execute(query, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
+def read(engine: Engine, work: Callable[[Connection], T], *, patience: float = PATIENCE_SECONDS) -> T:
+    """Run `work` on a snapshot, without taking the write lock. Raises StorageError."""
+    return _run(engine.execution_options(**{READ_ONLY: True}), work, patience)
+
+
+def write(engine: Engine, work: Callable[[Connection], T], *, patience: float = PATIENCE_SECONDS) -> T:
+    """Run `work` in one transaction, again for up to `patience` seconds while the database cannot be reached.
+
+    `work` may run twice where the connection broke during the commit, so it must be conditional or idempotent.
+    Raises StorageError.
+    """
+    return _run(engine, work, patience)
+
+
+def describe(error: DBAPIError, engine: Engine) -> str:
+    """Return the database's own message on one line, without the password."""
+    text = " ".join(str(error.orig or error).split())
+    if engine.url.password:
+        text = text.replace(str(engine.url.password), "***")
+    return text
+
+
+def _run(engine: Engine, work: Callable[[Connection], T], patience: float) -> T:
+    deadline = time.monotonic() + patience
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            message = f"database {hide_password(engine.url)} failed: {describe(error, engine)}"
+            if not _is_passing(error, engine) or time.monotonic() + pause > deadline:
+                raise StorageError(message, hint="check that the database runs and can be reached") from error
+            logger.warning("%s; trying again in %.1f s", message, pause)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _is_passing(error: DBAPIError, engine: Engine) -> bool:
+    """Whether the same transaction may succeed a moment later."""
+    if engine.dialect.name == "sqlite":
+        return "locked" in str(error.orig) or "busy" in str(error.orig)
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)

@@ -1,0 +1,1 @@
+"""The distillation core: torch only; no database, no Optuna, no printing."""

@@ -1,0 +1,30 @@
+"""The distillation loss. Shapes: N = batch, K = classes."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def kd_loss(
+    student_NK: Tensor,  # noqa: N803
+    teacher_NK: Tensor,  # noqa: N803
+    target_N: Tensor,  # noqa: N803
+    *,
+    temperature: float,
+    kd_weight: float,
+) -> Tensor:
+    """Return (1 - kd_weight) * CE + kd_weight * temperature**2 * KL(teacher || student), mean over N, in nats.
+
+    Both softmaxes are softened by `temperature` (Mirzadeh et al. 2020, section 3.1). The KL term sums over classes
+    and averages over the batch (`batchmean`): the `mean` of the published code is smaller by a factor of K, which
+    makes its weights and temperatures worthless elsewhere.
+    """
+    cross_entropy = F.cross_entropy(student_NK, target_N)
+    divergence = F.kl_div(
+        F.log_softmax(student_NK / temperature, dim=1),
+        F.log_softmax(teacher_NK / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return (1.0 - kd_weight) * cross_entropy + kd_weight * temperature**2 * divergence

@@ -1,0 +1,96 @@
+"""Weights and mid-stage state as safetensors bytes: no pickle, nothing is executed on load."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from tasearch.domain.result import EpochResult
+
+
+def weights_to_bytes(net: nn.Module) -> bytes:
+    """Return parameters and buffers as safetensors, contiguous and on the CPU; equal nets give equal bytes."""
+    return save({name: _stored(tensor) for name, tensor in sorted(net.state_dict().items())})
+
+
+def load_weights(net: nn.Module, data: bytes) -> None:
+    """Load what `weights_to_bytes` wrote; raises RuntimeError where names or shapes differ."""
+    net.load_state_dict(load(data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A stage in the middle: enough to end bit-identical to a run that was never interrupted."""
+
+    epoch: int
+    """Epoch under way, from 1."""
+    step: int
+    """Steps of this epoch that are done."""
+    loss_sum: float
+    """Sum of the batch losses of this epoch so far."""
+    curve: tuple[EpochResult, ...]
+    seconds: float
+    """Training time so far."""
+    tensors: dict[str, Tensor]
+    """`net.*` and `momentum.*`."""
+
+    def to_bytes(self) -> bytes:
+        """Return the checkpoint as safetensors with its counters in the metadata."""
+        counters = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss_sum": self.loss_sum.hex(),
+            "curve": [[point.epoch, point.train_loss, point.val_accuracy] for point in self.curve],
+            "seconds": self.seconds,
+        }
+        return save({**self.tensors, _COUNTERS: _text(json.dumps(counters))})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Checkpoint:
+        """Read what `to_bytes` wrote."""
+        tensors = load(data)
+        counters = json.loads(bytes(tensors.pop(_COUNTERS).tolist()))
+        return cls(
+            epoch=counters["epoch"],
+            step=counters["step"],
+            loss_sum=float.fromhex(counters["loss_sum"]),
+            curve=tuple(EpochResult(epoch=e, train_loss=t, val_accuracy=v) for e, t, v in counters["curve"]),
+            seconds=counters["seconds"],
+            tensors=tensors,
+        )
+
+
+_COUNTERS = "counters.json"
+
+
+def capture(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return copies of the net's state and of the momentum buffers."""
+    tensors = {f"net.{name}": _stored(tensor) for name, tensor in net.state_dict().items()}
+    for name, parameter in net.named_parameters():
+        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
+        if momentum is not None:
+            tensors[f"momentum.{name}"] = _stored(momentum)
+    return tensors
+
+
+def restore(tensors: dict[str, Tensor], net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put back what `capture` took."""
+    prefix = "net."
+    net.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+    for name, parameter in net.named_parameters():
+        momentum = tensors.get(f"momentum.{name}")
+        if momentum is not None:
+            buffer = torch.empty_like(parameter, memory_format=torch.preserve_format)
+            optimizer.state[parameter]["momentum_buffer"] = buffer.copy_(momentum)
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _text(text: str) -> Tensor:
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)

@@ -1,0 +1,151 @@
+"""The worker: baselines, then trials until the budget ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from tasearch.chain.run import StageRunner
+from tasearch.domain.errors import NoCompletedTrialError, StageFailedError
+from tasearch.domain.result import EpochResult, StageResult, TrialRow, TrialState
+from tasearch.domain.spec import StageSpec
+from tasearch.search.finals import finalists, tuned_blkd
+from tasearch.search.study import ChainStudy, Proposal
+from tasearch.stores.owner import is_known_dead
+from tasearch.stores.records import Records
+from tasearch.training.loop import InterruptedStage
+from tasearch.worker.progress import WORKER_TIMEOUT_SECONDS, Progress
+from tasearch.worker.study_plan import StudyPlan
+
+logger = logging.getLogger(__name__)
+
+
+class SearchWorker:
+    """Runs one study's baselines and trials in this process."""
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        *,
+        records: Records,
+        study: ChainStudy,
+        runner: StageRunner,
+        progress: Progress,
+        worker_id: str,
+    ) -> None:
+        self.plan, self.records, self.study = plan, records, study
+        self.runner, self.progress, self.worker_id = runner, progress, worker_id
+
+    def run(self) -> None:
+        """Train teacher and NOKD, continue what dead workers left, then run trials until the budget is used up.
+
+        Raises NoCompletedTrialError where the budget ended without a completed trial, InterruptedStage where a
+        signal asked for an end.
+        """
+        self.run_baselines()
+        self.progress.update(phase="search", **self._counts())
+        for number in self.study.orphans(self._is_alive):
+            proposal = self.study.resume(number, self.worker_id)
+            if proposal is not None:
+                self._run_trial(proposal)
+        while self.study.num_counted() < self.plan.settings.trials:
+            self.progress.poll()
+            proposal = self.study.ask(self.worker_id)
+            if proposal is None:
+                self.progress.say("every chain of the search space has been tried: the search ends before its budget")
+                break
+            self._run_trial(proposal)
+        if not any(row.state is TrialState.COMPLETE for row in self.study.rows()):
+            raise NoCompletedTrialError(
+                f"no trial of study {self.plan.study_name!r} completed: {_reasons(self.study.rows())}",
+                hint="mend the cause, then run the same command with more --trials or another --study-name",
+            )
+
+    def run_baselines(self) -> None:
+        """Train the teacher and the student from labels (NOKD), on the search replicate."""
+        teacher = self._stage(self.plan.stages.teacher_stage, "teacher")
+        nokd = self._stage(self.plan.stages.from_labels(self.plan.space.student), "nokd")
+        self.study.set_attr("teacher_val_accuracy", teacher.val_accuracy)
+        self.study.set_attr("nokd_val_accuracy", nokd.val_accuracy)
+        baselines = {"teacher_val_accuracy": teacher.val_accuracy, "nokd_val_accuracy": nokd.val_accuracy}
+        self.records.studies.update_attrs(self.plan.study_name, baselines)
+        self.progress.update(nokd_val_accuracy=nokd.val_accuracy)
+
+    def _stage(self, spec: StageSpec, role: str) -> StageResult:
+        self.records.stages.link(self.plan.study_name, spec.fingerprint, role)
+        return self.runner.run(spec)
+
+    def _run_trial(self, proposal: Proposal) -> None:
+        specs = self.plan.stages.chain(proposal.chain)
+        before = self.progress.now
+
+        def report(spec: StageSpec, point: EpochResult) -> None:
+            if spec.fingerprint == specs[-1].fingerprint:
+                self.study.report(proposal.number, point.epoch, point.val_accuracy)
+
+        self.progress.on_epoch = report
+        try:
+            results = [self._stage(spec, "chain") for spec in specs]
+        except InterruptedStage:
+            raise
+        except StageFailedError as error:
+            self._failed(proposal, error.message)
+            return
+        except (RuntimeError, MemoryError) as error:
+            logger.debug("trial %d", proposal.number, exc_info=True)
+            self._failed(proposal, f"{type(error).__name__}: {error}")
+            return
+        for point in results[-1].curve:
+            self.study.report(proposal.number, point.epoch, point.val_accuracy)
+        now = self.progress.now
+        self.study.tell_complete(
+            proposal.number,
+            results[-1].val_accuracy,
+            {
+                "val_accuracy": results[-1].val_accuracy,
+                "ta_accuracies": {
+                    spec.student.name: result.val_accuracy
+                    for spec, result in zip(specs[:-1], results[:-1], strict=True)
+                },
+                "smallest_ta_num_params": self._smallest_ta(proposal),
+                "stage_fingerprints": [spec.fingerprint for spec in specs],
+                "stages_trained": now.stages_trained - before.stages_trained,
+                "stages_reused": now.stages_reused - before.stages_reused,
+                "device": results[-1].environment.device,
+            },
+        )
+        self.progress.update(**self._counts())
+        self.progress.say(
+            f"trial {proposal.number}: {proposal.chain.label}: val accuracy {100 * results[-1].val_accuracy:.1f}%"
+        )
+
+    def _smallest_ta(self, proposal: Proposal) -> int | None:
+        tas = proposal.chain.tas
+        return self.plan.capacities[tas[-1]].num_params if tas else None
+
+    def _failed(self, proposal: Proposal, reason: str) -> None:
+        self.study.tell_failed(proposal.number, reason)
+        self.progress.update(stage=None, **self._counts())
+        self.progress.say(f"trial {proposal.number} failed: {proposal.chain.label}: {reason}")
+
+    def _counts(self) -> dict[str, object]:
+        rows = self.study.rows()
+        best, blkd = finalists(rows, 1), tuned_blkd(rows)
+        ended = (TrialState.COMPLETE, TrialState.FAILED, TrialState.PRUNED)
+        return {
+            "trials_done": sum(row.state in ended and row.duplicate_of is None for row in rows),
+            "best_chain": best[0].label if best else None,
+            "best_val_accuracy": best[0].search_val_accuracy if best else None,
+            "blkd_val_accuracy": blkd.search_val_accuracy if blkd else None,
+        }
+
+    def _is_alive(self, worker_id: str) -> bool:
+        if worker_id == self.worker_id or is_known_dead(worker_id):
+            return False
+        ages = {name: age for name, _, age in self.records.workers.all(self.plan.study_name)}
+        return ages.get(worker_id, WORKER_TIMEOUT_SECONDS) < WORKER_TIMEOUT_SECONDS
+
+
+def _reasons(rows: Sequence[TrialRow]) -> str:
+    reasons = [row.failure for row in rows if row.failure]
+    return f"{len(reasons)} failed, the last because: {reasons[-1]}" if reasons else "none was run"

@@ -1,0 +1,110 @@
+"""Where a worker stands: kept here, shown on the terminal, published for `tasearch status`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tasearch.domain.result import EpochResult, StageResult
+from tasearch.domain.spec import StageSpec
+from tasearch.stores.workers import WorkerRecords
+from tasearch.training.loop import InterruptedStage
+from tasearch.worker.signals import StopFlag
+from tasearch.worker.snapshot import Snapshot
+
+PUBLISH_SECONDS = 2.0
+WORKER_TIMEOUT_SECONDS = 60.0
+"""A worker that has not published for this long is taken for gone."""
+
+
+class Display(Protocol):
+    """Shows progress to a person."""
+
+    def refresh(self, snapshot: Snapshot) -> None:
+        """Show where the worker stands."""
+
+    def line(self, text: str) -> None:
+        """Say that something was finished."""
+
+
+class Progress:
+    """Follows the stages of one worker (a `chain.run.Watcher`)."""
+
+    def __init__(
+        self, start: Snapshot, *, records: WorkerRecords, worker_id: str, display: Display, stop: StopFlag
+    ) -> None:
+        self.now = start
+        self._records, self._worker_id, self._display, self._stop = records, worker_id, display, stop
+        self._started = self._published_at = time.monotonic()
+        self._phase_started = self._started
+        self._phase_done = 0
+        self.on_epoch: Callable[[StageSpec, EpochResult], None] = lambda _spec, _point: None
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the snapshot and show it."""
+        if changes.get("phase", self.now.phase) != self.now.phase:
+            self._phase_started, self._phase_done = time.monotonic(), 0
+        self._phase_done += changes.get("trials_done", self.now.trials_done) - self.now.trials_done
+        self._phase_done += changes.get("finals_done", self.now.finals_done) - self.now.finals_done
+        self.now = dataclasses.replace(self.now, **changes)
+        self._show()
+
+    def say(self, text: str) -> None:
+        """Say that something was finished."""
+        self._display.line(text)
+
+    def poll(self) -> None:
+        """Publish and redraw now and then; raises InterruptedStage once a signal has asked for an end."""
+        if self._stop.is_set:
+            raise InterruptedStage
+        if time.monotonic() - self._published_at >= PUBLISH_SECONDS:
+            self._show()
+
+    def stage_started(self, spec: StageSpec) -> None:
+        """Show the stage."""
+        self.update(stage=spec.label, epoch=0, epochs=spec.recipe.epochs)
+
+    def stage_waits(self, spec: StageSpec, owner: str) -> None:
+        """Show what is waited for."""
+        host, pid, _ = owner.rsplit(":", 2)
+        self.update(stage=f"{spec.label} (waits for process {pid} on {host})", epoch=0, epochs=spec.recipe.epochs)
+
+    def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
+        """Show the epoch and hand it on."""
+        self.now = dataclasses.replace(self.now, epoch=point.epoch)
+        self._display.refresh(self._timed())
+        self.on_epoch(spec, point)
+
+    def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
+        """Count the stage."""
+        counts = (
+            {"stages_reused": self.now.stages_reused + 1} if reused else {"stages_trained": self.now.stages_trained + 1}
+        )
+        self.update(stage=None, **counts)
+        if not reused:
+            took = f"{result.seconds:.1f} s"
+            self.say(f"trained {spec.label}: val accuracy {100 * result.val_accuracy:.1f}%, {took}")
+
+    def close(self) -> None:
+        """Withdraw the worker from the list of live ones."""
+        self._records.remove(self.now.study_name, self._worker_id)
+
+    def _show(self) -> None:
+        self._published_at = time.monotonic()
+        snapshot = self._timed()
+        self._records.put(self.now.study_name, self._worker_id, dataclasses.asdict(snapshot))
+        self._display.refresh(snapshot)
+
+    def _timed(self) -> Snapshot:
+        elapsed = time.monotonic() - self._started
+        return dataclasses.replace(self.now, elapsed_seconds=elapsed, left_seconds=self._left())
+
+    def _left(self) -> float | None:
+        if not self._phase_done:
+            return None
+        each = (time.monotonic() - self._phase_started) / self._phase_done
+        trials = max(0, self.now.trials_total - self.now.trials_done)
+        finals = max(0, self.now.finals_total - self.now.finals_done)
+        return each * (trials + finals)

@@ -1,0 +1,210 @@
+"""One call of `tasearch optimize`: check everything, open everything, run, close."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from tasearch.chain.run import StageRunner, Stores
+from tasearch.config.settings import Settings
+from tasearch.data.dataset import DataRequest, Dataset
+from tasearch.data.registry import load_dataset
+from tasearch.domain.errors import StorageError
+from tasearch.domain.fingerprint import plain
+from tasearch.search.study import ChainStudy, open_storage
+from tasearch.stores.artifacts import ArtifactStore
+from tasearch.stores.checkpoints import CheckpointStore
+from tasearch.stores.engine import engine_kwargs, parse_storage_url, tune, url_text
+from tasearch.stores.home import Home
+from tasearch.stores.logit_tables import LogitTables
+from tasearch.stores.owner import current_owner
+from tasearch.stores.records import Records, open_records
+from tasearch.training.device import configure, environment, resolve_device
+from tasearch.worker.command import command_of
+from tasearch.worker.finals import FinalsWorker, expected_finals
+from tasearch.worker.loop import SearchWorker
+from tasearch.worker.progress import Display, Progress
+from tasearch.worker.signals import StopFlag
+from tasearch.worker.snapshot import Snapshot
+from tasearch.worker.study_plan import StudyPlan, build_plan, refuse_changed_identity
+
+LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageCounts:
+    """What one call did."""
+
+    trained: int
+    reused: int
+
+
+class Session:
+    """Everything that a study needs in one process; nothing is created before all of it has been checked."""
+
+    def __init__(self, settings: Settings, display: Display, stop: StopFlag) -> None:
+        """Check settings, device, data, models and locations.
+
+        Raises UsageError (ConfigError, ModelError, DataError, StorageError).
+        """
+        self.settings, self.display, self.stop = settings, display, stop
+        self.home = Home(settings.home)
+        self.device = resolve_device(settings.device)
+        self.url = database_url(settings)
+        configure(self.device, settings.threads or os.cpu_count() or 1)
+        self.dataset = self._load()
+        self.plan = build_plan(settings, self.dataset)
+
+    def run(self) -> StageCounts:
+        """Run the study to its verdict, from wherever it stands.
+
+        Raises InterruptedStage where a signal asked for an end, NoCompletedTrialError where no trial completed.
+        """
+        self.home.prepare()
+        artifacts = ArtifactStore(self.settings.artifacts or str(self.home.artifacts))
+        artifacts.check_writable()
+        records = open_records(self.url)
+        try:
+            self._register(records)
+            for text in opening_lines(self.plan, self.dataset, self.device):
+                self.display.line(text)
+            return self._run(records, artifacts)
+        finally:
+            records.close()
+
+    def _run(self, records: Records, artifacts: ArtifactStore) -> StageCounts:
+        worker_id = current_owner()
+        progress = Progress(
+            first_snapshot(self.plan),
+            records=records.workers,
+            worker_id=worker_id,
+            display=self.display,
+            stop=self.stop,
+        )
+        stores = Stores(
+            stages=records.stages,
+            artifacts=artifacts,
+            checkpoints=CheckpointStore(self.home.checkpoints),
+            tables=LogitTables(self.home.cache, int(self.settings.cache_gb * 1e9)),
+        )
+        runner = StageRunner(
+            stores,
+            self.dataset,
+            self.device,
+            owner=worker_id,
+            watcher=progress,
+            checkpoint_seconds=self.settings.checkpoint_seconds,
+        )
+        storage = open_storage(url_text(self.url), engine_kwargs(self.url), tune)
+        study = ChainStudy(storage, self.plan.study_name, self.plan.space, self.plan.sampler())
+        try:
+            search = SearchWorker(
+                self.plan, records=records, study=study, runner=runner, progress=progress, worker_id=worker_id
+            )
+            search.run()
+            finals = FinalsWorker(self.plan, records=records, runner=runner, progress=progress)
+            verdict = finals.run(study.rows(), progress.now.nokd_val_accuracy or 0.0)
+            if verdict is not None:
+                study.set_attr("verdict", verdict.text)
+            return StageCounts(trained=progress.now.stages_trained, reused=progress.now.stages_reused)
+        finally:
+            progress.close()
+            storage.remove_session()
+
+    def _load(self) -> Dataset:
+        settings = self.settings
+        return load_dataset(
+            DataRequest(
+                name=settings.dataset,
+                data_dir=settings.data_dir or self.home.data,
+                image_size=settings.image_size,
+                limit_train=settings.limit_train,
+                augment=settings.augment,
+            )
+        )
+
+    def _register(self, records: Records) -> None:
+        """Create the study's record, or refuse where it exists with another configuration."""
+        plan = self.plan
+        config = study_config(plan, self.dataset, self.device)
+        versions = {name: version(name) for name in LIBRARIES}
+        if records.studies.create(plan.study_name, plan.identity, config, versions):
+            return
+        stored = records.studies.find(plan.study_name)
+        if stored is None:
+            raise StorageError(f"study {plan.study_name!r} was deleted while it was being opened")
+        refuse_changed_identity(plan.study_name, stored.identity, plan.identity)
+        records.studies.update_config(plan.study_name, config)
+
+
+def database_url(settings: Settings) -> str:
+    """Return the database's URL with its password, checked; the default one is a file in the home folder."""
+    if settings.storage is not None:
+        return parse_storage_url(settings.storage).render_as_string(hide_password=False)
+    home = Home(settings.home)
+    # A home that does not exist yet is made by `Home.prepare`; until then there is nothing to check.
+    if home.root.exists():
+        parse_storage_url(home.default_storage_url)
+    return home.default_storage_url
+
+
+def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """Return what the report needs to know of a study without loading data, models or torch."""
+    data, recipe = plan.stages.data, plan.stages.recipe
+    return {
+        "settings": plan.settings.model_dump(mode="json", exclude={"storage", "home", "artifacts", "data_dir"}),
+        "recipe": plain(recipe),
+        "data": plain(data),
+        "num_test": dataset.num_test,
+        "test_hash": plan.test_hash,
+        "class_names": list(dataset.class_names),
+        "capacities": plain(plan.capacities),
+        "environment": plain(environment(device)),
+        "command": command_of(plan.settings, plan.study_name),
+        "num_finalists": plan.num_finalists,
+    }
+
+
+def first_snapshot(plan: StudyPlan) -> Snapshot:
+    """Return the state before anything has run."""
+    return Snapshot(
+        study_name=plan.study_name,
+        phase="teacher and baseline",
+        trials_done=0,
+        trials_total=plan.settings.trials,
+        finals_done=0,
+        finals_total=expected_finals(plan),
+        best_chain=None,
+        best_val_accuracy=None,
+        blkd_val_accuracy=None,
+        nokd_val_accuracy=None,
+        stage=None,
+        epoch=0,
+        epochs=plan.stages.recipe.epochs,
+        stages_trained=0,
+        stages_reused=0,
+        elapsed_seconds=0.0,
+        left_seconds=None,
+    )
+
+
+def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> list[str]:
+    """Return what is said before the work begins: study, data, ladder and budget."""
+    data, recipe, space = plan.stages.data, plan.stages.recipe, plan.space
+    ladder = " ".join(space.ladder)
+    pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
+    finals = f"{plan.num_finalists} finalists, {plan.settings.replicates} replicates"
+    return [
+        f"study {plan.study_name}",
+        f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "
+        f"{data.image_size} x {data.image_size}, {data.num_classes} classes",
+        f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
+        if ladder
+        else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
+        f"budget: {plan.settings.trials} trials of {len(space.all_chains())} chains ({pairs}), "
+        f"{recipe.epochs} epochs a stage, {finals}; on {environment(device).device}",
+    ]

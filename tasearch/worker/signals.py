@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM: the first asks for a clean end, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopFlag:
+    """Set by the first signal; work looks at it between steps."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+
+    def request(self, signum: int) -> None:
+        """Ask for a clean end."""
+        self.signum = signum
+
+    @property
+    def is_set(self) -> bool:
+        """Whether somebody asked for an end."""
+        return self.signum is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the signal, as shells expect: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + (self.signum or 0)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopFlag]:
+    """Turn SIGINT and SIGTERM into a StopFlag while the block runs; a second one ends the process."""
+    flag = StopFlag()
+
+    def handle(signum: int, _frame: FrameType | None) -> None:
+        if flag.is_set:
+            # Nothing is lost: a stage is only ever recorded after its bytes are stored.
+            os._exit(128 + signum)
+        flag.request(signum)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

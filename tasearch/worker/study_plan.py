@@ -1,0 +1,191 @@
+"""What a study is: settings checked against models and data, and the identity that may not change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasearch.chain.stages import StagePlanner
+from tasearch.config.resolve import flag_of
+from tasearch.config.settings import Settings
+from tasearch.data.dataset import Dataset
+from tasearch.data.registry import default_epochs
+from tasearch.domain.errors import ConfigError
+from tasearch.domain.fingerprint import fingerprint, plain
+from tasearch.domain.result import Capacity
+from tasearch.domain.spec import ModelSpec, Recipe
+from tasearch.models.capacity import capacity
+from tasearch.models.ladder import default_ladder
+from tasearch.models.registry import check_model
+from tasearch.search.sampler import ChainSampler, baseline_quota
+from tasearch.search.space import SearchSpace
+from tasearch.training.loop import NUMERICS_VERSION
+
+DEFAULT_FINALISTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """A study ready to run; everything in it has been checked."""
+
+    settings: Settings
+    study_name: str
+    identity: Mapping[str, Any]
+    space: SearchSpace
+    stages: StagePlanner
+    capacities: Mapping[str, Capacity]
+    """Of the teacher, the student and every candidate TA."""
+    test_hash: str
+
+    @property
+    def num_finalists(self) -> int:
+        """Finalists asked for, or as many of the default as there are paths with TAs."""
+        paths = len(self.space.paths()) - 1
+        return min(self.settings.finalists or DEFAULT_FINALISTS, paths)
+
+    @property
+    def grid_size(self) -> int:
+        """Number of (temperature, KD weight) pairs."""
+        return len(self.space.temperatures) * len(self.space.kd_weights)
+
+    def sampler(self) -> ChainSampler:
+        """Return the sampler of the study."""
+        return ChainSampler(
+            self.space,
+            strategy=self.settings.sampler,
+            seed=self.settings.seed,
+            quota=baseline_quota(self.settings.trials, self.grid_size),
+        )
+
+
+def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
+    """Check models, ladder and budgets against the data and return the plan.
+
+    Raises ModelError or ConfigError before anything is trained or created.
+    """
+    data = dataset.spec
+    recipe = Recipe(
+        epochs=settings.epochs or default_epochs(settings.dataset),
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        schedule=settings.schedule,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        precision=settings.precision,
+    )
+    stages = StagePlanner(teacher=settings.teacher, data=data, recipe=recipe, numerics_version=NUMERICS_VERSION)
+    ladder = _ladder(settings, stages.model(settings.teacher), stages.model(settings.student))
+    names = (settings.teacher, *ladder, settings.student)
+    space = SearchSpace(
+        teacher=settings.teacher,
+        student=settings.student,
+        ladder=ladder,
+        max_tas=settings.max_tas,
+        temperatures=_distinct(settings.temperatures),
+        kd_weights=_distinct(settings.kd_weights),
+        scope=settings.scope,
+    )
+    paths = len(space.paths()) - 1
+    if settings.finalists is not None and settings.finalists > paths:
+        raise ConfigError(
+            f"--finalists {settings.finalists}: the search space has {paths} paths with TAs",
+            hint=f"ask for at most {paths} finalists, or widen --tas or --max-tas",
+        )
+    identity = _identity(space, stages, settings)
+    default_name = f"{settings.teacher}-{settings.student}-{data.name}-{fingerprint(identity)[:8]}"
+    return StudyPlan(
+        settings=settings,
+        study_name=settings.study_name or default_name,
+        identity=identity,
+        space=space,
+        stages=stages,
+        capacities={name: capacity(stages.model(name)) for name in names},
+        test_hash=dataset.test_hash,
+    )
+
+
+def _ladder(settings: Settings, teacher: ModelSpec, student: ModelSpec) -> tuple[str, ...]:
+    """Return the candidate TAs, largest first, each strictly between student and teacher."""
+    for model in (teacher, student):
+        check_model(model)
+    above, below = capacity(teacher).num_params, capacity(student).num_params
+    if above <= below:
+        raise ConfigError(
+            f"teacher {teacher.name} ({above:,} parameters) is not larger than student {student.name} ({below:,})",
+            hint="swap them, or choose a larger --teacher",
+        )
+    if settings.tas is None:
+        return tuple(default_ladder(teacher, student))
+    sizes: dict[str, int] = {}
+    for name in settings.tas:
+        model = ModelSpec(
+            name=name,
+            in_channels=teacher.in_channels,
+            image_size=teacher.image_size,
+            num_classes=teacher.num_classes,
+        )
+        check_model(model)
+        sizes[name] = capacity(model).num_params
+        if not below < sizes[name] < above:
+            raise ConfigError(
+                f"--tas: {name} has {sizes[name]:,} parameters, which is outside the ladder",
+                hint=f"a TA lies strictly between {student.name} ({below:,}) and {teacher.name} ({above:,})",
+            )
+    return tuple(sorted(sizes, key=lambda name: -sizes[name]))
+
+
+def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
+    return {
+        "teacher": space.teacher,
+        "student": space.student,
+        "tas": list(space.ladder),
+        "max_tas": space.most_tas,
+        "temperatures": list(space.temperatures),
+        "kd_weights": list(space.kd_weights),
+        "scope": space.scope,
+        "sampler": settings.sampler,
+        "seed": settings.seed,
+        "data": plain(stages.data),
+        "recipe": plain(stages.recipe),
+        "numerics_version": stages.numerics_version,
+    }
+
+
+def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return one line per setting in which two identities differ: `epochs 10, now 20`."""
+    before, now = dict(_flat(stored)), dict(_flat(wanted))
+    return [
+        f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+
+
+def refuse_changed_identity(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ConfigError with the difference where a study exists under this name with another configuration."""
+    difference = identity_difference(stored, wanted)
+    if difference:
+        raise ConfigError(
+            f"study {study_name!r} exists with another configuration: {'; '.join(difference)}",
+            hint=f"choose another {flag_of('study_name')}, or repeat the configuration that it has",
+        )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", item
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value) or "none"
+    text = "unset" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) < 40 else text[:12] + "..."
+
+
+def _distinct(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(sorted(set(values)))

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tasearch.domain.result import Role, TrialRow, TrialState
+from tasearch.report.view import StudyView, TrialCounts, best, counts, headline, rank_chains, score_of
+
+from .factories import ARMS, make_chain, make_finals, make_trial, make_verdict, make_view, make_view_without_finals
+
+DIRECT = make_chain("plain10", "plain2")
+BY_4 = make_chain("plain10", "plain4", "plain2")
+BY_6 = make_chain("plain10", "plain6", "plain2")
+
+
+def test_chains_are_ranked_by_val_accuracy() -> None:
+    ranking = rank_chains([make_trial(0, DIRECT, 0.70), make_trial(1, BY_4, 0.71), make_trial(2, BY_6, 0.69)], None)
+    assert [(row.rank, row.chain, row.trial_number) for row in ranking] == [(1, BY_4, 1), (2, DIRECT, 0), (3, BY_6, 2)]
+
+
+def test_of_equal_chains_the_earlier_trial_ranks_first() -> None:
+    ranking = rank_chains([make_trial(3, BY_6, 0.7), make_trial(1, BY_4, 0.7)], None)
+    assert [row.trial_number for row in ranking] == [1, 3]
+
+
+def test_other_pairs_on_one_path_are_other_chains() -> None:
+    warm = make_chain("plain10", "plain4", "plain2", temperature=8.0)
+    assert len(rank_chains([make_trial(0, BY_4, 0.7), make_trial(1, warm, 0.7)], None)) == 2
+
+
+def test_a_chain_is_ranked_once() -> None:
+    again = make_trial(5, BY_4, 0.7, duplicate_of=1)
+    ranking = rank_chains([again, make_trial(1, BY_4, 0.7), make_trial(2, BY_4, 0.7)], None)
+    assert [row.trial_number for row in ranking] == [1]
+
+
+@pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.FAILED, TrialState.RUNNING, TrialState.WAITING])
+def test_only_complete_trials_are_ranked(state: TrialState) -> None:
+    assert rank_chains([make_trial(0, BY_4, 0.7, state=state)], None) == ()
+
+
+def test_a_chain_in_the_finals_carries_its_score() -> None:
+    verdict = make_verdict(make_finals())
+    finalist = ARMS[0][1]
+    assert finalist is not None
+    ranking = rank_chains([make_trial(0, finalist, 0.71), make_trial(1, BY_6, 0.7)], verdict)
+    assert ranking[0].test in verdict.scores
+    assert ranking[1].test is None
+
+
+def test_the_best_chain_is_the_first_of_the_ranking(view: StudyView) -> None:
+    leader = best(view)
+    assert leader is not None
+    assert leader.val_accuracy == max(row.val_accuracy for row in view.trials if row.val_accuracy is not None)
+
+
+def test_without_a_complete_trial_there_is_no_best() -> None:
+    assert best(make_view_without_finals(trials=())) is None
+
+
+def test_blkd_is_the_best_direct_chain() -> None:
+    cold = make_chain("plain10", "plain2", temperature=2.0)
+    rows = (make_trial(0, DIRECT, 0.69), make_trial(1, cold, 0.70), make_trial(2, BY_4, 0.71))
+    blkd = make_view_without_finals(trials=rows).blkd
+    assert blkd is not None
+    assert blkd.chain == cold
+
+
+def test_duplicates_count_apart_from_complete_trials(view: StudyView) -> None:
+    assert counts(view.trials) == TrialCounts(complete=18, pruned=1, failed=1, running=0, waiting=0, duplicates=1)
+
+
+def test_scores_are_found_by_role(view: StudyView) -> None:
+    score = score_of(view.verdict, Role.NOKD)
+    assert score is not None
+    assert score.role is Role.NOKD
+
+
+def test_without_a_verdict_there_is_no_score() -> None:
+    assert score_of(None, Role.BLKD) is None
+
+
+def test_the_headline_is_the_verdict(view: StudyView) -> None:
+    assert view.verdict is not None
+    assert headline(view) == view.verdict.text
+
+
+def test_before_the_finals_the_headline_says_how_far_the_search_is() -> None:
+    assert headline(make_view_without_finals()) == (
+        "No verdict yet: 18 of 20 trials complete, the finals have not begun."
+    )
+
+
+def test_during_the_finals_the_headline_counts_trained_runs() -> None:
+    rows = [replace(row, test_accuracy=None) for row in make_finals()]
+    rows = [replace(row, val_accuracy=None) if row.replicate > 3 else row for row in rows]
+    view = make_view(finals=tuple(rows), verdict=None)
+    assert headline(view) == "No verdict yet: 12 of 20 finals runs trained, test set closed."
+
+
+def test_a_trial_that_died_before_its_chain_was_known_is_accepted() -> None:
+    row = TrialRow(number=0, state=TrialState.FAILED, chain=None, val_accuracy=None, failure="killed")
+    assert make_view_without_finals(trials=(row,)).ranking == ()
+
+
+def test_a_ta_without_capacity_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="plain6"):
+        make_view_without_finals(trials=(make_trial(0, BY_6, 0.7),), ta_capacities={})
