@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasearch.domain.spec import ChainSpec, DataSpec, Distillation, ModelSpec, Recipe, StageSpec
@@ -12,11 +13,12 @@ SEARCH_REPLICATE = 0
 
 @dataclass(frozen=True, kw_only=True)
 class StagePlanner:
-    """Turns chains into stages for one study: same data, recipe and numerics throughout."""
+    """Turns chains into stages for one study: same data and numerics throughout."""
 
     teacher: str
     data: DataSpec
-    recipe: Recipe
+    recipes: Mapping[str, Recipe]
+    """By model name: teacher, student and every candidate TA."""
     numerics_version: int
 
     def model(self, name: str) -> ModelSpec:
@@ -51,7 +53,7 @@ class StagePlanner:
         return StageSpec(
             student=self.model(name),
             distillation=distillation,
-            recipe=self.recipe,
+            recipe=self.recipes[name],
             data=self.data,
             replicate=replicate,
             numerics_version=self.numerics_version,

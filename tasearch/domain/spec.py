@@ -1,4 +1,4 @@
-"""What can be asked for: models, data, stages and chains as frozen values (invariant 1: a stage is a value)."""
+"""What can be asked for: models, data, stages and chains as frozen values."""
 
 from __future__ import annotations
 
@@ -160,10 +160,18 @@ class ChainSpec:
 
     @property
     def label(self) -> str:
-        """`plain10 > plain6 > plain2 (temperature 4, KD weight 0.9)`."""
-        return f"{self.printed_path} (temperature {self.temperature:g}, KD weight {self.kd_weight:g})"
+        """`plain10 > plain6 > plain2 (temperature 4, KD weight 0.9)`; one value per stage where they differ.
+
+        Distinct chains have distinct labels.
+        """
+        return f"{self.printed_path} (temperature {_once(self.temperatures)}, KD weight {_once(self.kd_weights)})"
 
     @property
     def key(self) -> str:
         """Identity of the chain inside a study."""
         return fingerprint(self)
+
+
+def _once(values: tuple[float, ...]) -> str:
+    shown = values[:1] if len(set(values)) == 1 else values
+    return ", ".join(f"{value:g}" for value in shown)

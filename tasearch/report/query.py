@@ -76,7 +76,12 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         num_val=config["data"]["num_val"],
         num_test=config["num_test"],
         epochs=config["recipe"]["epochs"],
-        config={**config["settings"], "tas": row.identity["tas"], "data": config["data"]},
+        config={
+            **config["settings"],
+            "tas": row.identity["tas"],
+            "learning_rate": row.identity["learning_rate"],
+            "data": config["data"],
+        },
         versions=row.versions,
         environment=_environment(complete),
         num_trials_planned=config["settings"]["trials"],

@@ -154,7 +154,7 @@ def database_url(settings: Settings) -> str:
 
 def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, Any]:
     """Return what the report needs to know of a study without loading data, models or torch."""
-    data, recipe = plan.stages.data, plan.stages.recipe
+    data, recipe = plan.stages.data, plan.stages.recipes[plan.space.student]
     return {
         "settings": plan.settings.model_dump(mode="json", exclude={"storage", "home", "artifacts", "data_dir"}),
         "recipe": plain(recipe),
@@ -184,7 +184,7 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
         nokd_val_accuracy=None,
         stage=None,
         epoch=0,
-        epochs=plan.stages.recipe.epochs,
+        epochs=plan.stages.recipes[plan.space.student].epochs,
         stages_trained=0,
         stages_reused=0,
         elapsed_seconds=0.0,
@@ -194,7 +194,8 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
 
 def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> list[str]:
     """Return what is said before the work begins: study, data, ladder and budget."""
-    data, recipe, space = plan.stages.data, plan.stages.recipe, plan.space
+    data, space = plan.stages.data, plan.space
+    recipe = plan.stages.recipes[space.student]
     ladder = " ".join(space.ladder)
     pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
     finals = f"{plan.num_finalists} finalists, {plan.settings.replicates} replicates"

@@ -14,13 +14,14 @@ from tasearch.data.registry import default_epochs
 from tasearch.domain.errors import ConfigError
 from tasearch.domain.fingerprint import fingerprint, plain
 from tasearch.domain.result import Capacity
-from tasearch.domain.spec import ModelSpec, Recipe
+from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
 from tasearch.models.ladder import default_ladder
 from tasearch.models.registry import check_model
 from tasearch.search.sampler import ChainSampler, baseline_quota
 from tasearch.search.space import SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
+from tasearch.training.recipe import default_learning_rate
 
 DEFAULT_FINALISTS = 3
 
@@ -65,18 +66,14 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     Raises ModelError or ConfigError before anything is trained or created.
     """
     data = dataset.spec
-    recipe = Recipe(
-        epochs=settings.epochs or default_epochs(settings.dataset),
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        schedule=settings.schedule,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        precision=settings.precision,
-    )
-    stages = StagePlanner(teacher=settings.teacher, data=data, recipe=recipe, numerics_version=NUMERICS_VERSION)
-    ladder = _ladder(settings, stages.model(settings.teacher), stages.model(settings.student))
+    ladder = _ladder(settings, data)
     names = (settings.teacher, *ladder, settings.student)
+    stages = StagePlanner(
+        teacher=settings.teacher,
+        data=data,
+        recipes={name: _recipe(settings, name) for name in names},
+        numerics_version=NUMERICS_VERSION,
+    )
     space = SearchSpace(
         teacher=settings.teacher,
         student=settings.student,
@@ -105,10 +102,29 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     )
 
 
-def _ladder(settings: Settings, teacher: ModelSpec, student: ModelSpec) -> tuple[str, ...]:
+def _recipe(settings: Settings, name: str) -> Recipe:
+    return Recipe(
+        epochs=settings.epochs or default_epochs(settings.dataset),
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate or default_learning_rate(name),
+        schedule=settings.schedule,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        precision=settings.precision,
+    )
+
+
+def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
     """Return the candidate TAs, largest first, each strictly between student and teacher."""
-    for model in (teacher, student):
+
+    def checked(name: str) -> ModelSpec:
+        model = ModelSpec(
+            name=name, in_channels=data.channels, image_size=data.image_size, num_classes=data.num_classes
+        )
         check_model(model)
+        return model
+
+    teacher, student = checked(settings.teacher), checked(settings.student)
     above, below = capacity(teacher).num_params, capacity(student).num_params
     if above <= below:
         raise ConfigError(
@@ -119,14 +135,7 @@ def _ladder(settings: Settings, teacher: ModelSpec, student: ModelSpec) -> tuple
         return tuple(default_ladder(teacher, student))
     sizes: dict[str, int] = {}
     for name in settings.tas:
-        model = ModelSpec(
-            name=name,
-            in_channels=teacher.in_channels,
-            image_size=teacher.image_size,
-            num_classes=teacher.num_classes,
-        )
-        check_model(model)
-        sizes[name] = capacity(model).num_params
+        sizes[name] = capacity(checked(name)).num_params
         if not below < sizes[name] < above:
             raise ConfigError(
                 f"--tas: {name} has {sizes[name]:,} parameters, which is outside the ladder",
@@ -136,6 +145,7 @@ def _ladder(settings: Settings, teacher: ModelSpec, student: ModelSpec) -> tuple
 
 
 def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
+    recipe = plain(stages.recipes[space.student])
     return {
         "teacher": space.teacher,
         "student": space.student,
@@ -147,7 +157,8 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         "sampler": settings.sampler,
         "seed": settings.seed,
         "data": plain(stages.data),
-        "recipe": plain(stages.recipe),
+        "recipe": {name: value for name, value in recipe.items() if name != "learning_rate"},
+        "learning_rate": {name: recipe.learning_rate for name, recipe in stages.recipes.items()},
         "numerics_version": stages.numerics_version,
     }
 

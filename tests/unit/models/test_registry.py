@@ -61,7 +61,7 @@ def test_convolutions_start_with_the_variance_of_he() -> None:
     assert weight.var().item() == pytest.approx(2 / fan_out, rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["resnet8", "resnet14", "resnet20", "resnet26", "resnet38"])
+@pytest.mark.parametrize("name", ["resnet8", "resnet14", "resnet26"])
 def test_every_resnet_maps_images_to_logits(name: str) -> None:
     net = build_model(spec_of(name, channels=1, size=9, classes=3), 0)
     assert net(torch.zeros(2, 1, 9, 9)).shape == (2, 3)

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import pytest
+
+from tasearch.chain.run import StageRunner, Stores
+from tasearch.domain.errors import StageFailedError
+from tasearch.domain.result import EpochResult, StageResult
+from tasearch.domain.spec import Distillation, StageSpec
+from tasearch.stores.artifacts import ArtifactStore
+from tasearch.stores.checkpoints import CheckpointStore
+from tasearch.stores.engine import parse_storage_url
+from tasearch.stores.logit_tables import LogitTables
+from tasearch.stores.owner import current_owner
+from tasearch.stores.records import open_records
+from tasearch.training.loop import InterruptedStage
+from tests.factories import CPU, make_dataset, make_recipe, make_stage
+
+DATASET = make_dataset()
+TEACHER = make_stage(DATASET, "plain4")
+STUDENT = make_stage(DATASET, teacher=TEACHER)
+
+
+class Watcher:
+    """Notes what happens; interrupts after a number of polls."""
+
+    def __init__(self) -> None:
+        self.trained: list[str] = []
+        self.reused: list[str] = []
+        self.epochs: list[int] = []
+        self.polls_left: int | None = None
+
+    def poll(self) -> None:
+        if self.polls_left is not None:
+            self.polls_left -= 1
+            if self.polls_left <= 0:
+                raise InterruptedStage
+
+    def stage_started(self, spec: StageSpec) -> None:
+        self.trained.append(spec.fingerprint)
+
+    def stage_waits(self, spec: StageSpec, owner: str) -> None:
+        raise AssertionError("nobody else is there to wait for")
+
+    def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
+        self.epochs.append(point.epoch)
+
+    def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
+        if reused:
+            self.reused.append(spec.fingerprint)
+
+
+def open_stores(home: Path) -> Stores:
+    return Stores(
+        stages=open_records(parse_storage_url(f"sqlite:///{home}/studies.db")).stages,
+        artifacts=ArtifactStore(str(home / "artifacts")),
+        checkpoints=CheckpointStore(home / "checkpoints"),
+        tables=LogitTables(home / "cache", 10**8),
+    )
+
+
+def make_runner(stores: Stores, owner: str | None = None) -> tuple[StageRunner, Watcher]:
+    watcher = Watcher()
+    runner = StageRunner(stores, DATASET, CPU, owner=owner or current_owner(), watcher=watcher, checkpoint_seconds=60.0)
+    return runner, watcher
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Stores:
+    return open_stores(tmp_path)
+
+
+def test_a_stage_brings_its_teacher_with_it(stores: Stores) -> None:
+    runner, watcher = make_runner(stores)
+    runner.run(STUDENT)
+    assert watcher.trained == [TEACHER.fingerprint, STUDENT.fingerprint]
+
+
+def test_a_stage_that_is_there_is_reused_by_any_other_runner(stores: Stores) -> None:
+    result = make_runner(stores)[0].run(STUDENT)
+    runner, watcher = make_runner(stores)
+    assert runner.run(STUDENT) == result
+    assert (watcher.trained, watcher.reused) == ([], [STUDENT.fingerprint])
+
+
+def test_stored_teacher_logits_give_the_same_student_as_fresh_ones(tmp_path: Path) -> None:
+    """Warm and cold runs are bit-identical, with augmentation on (invariant 4)."""
+    warm, cold = tmp_path / "warm", tmp_path / "cold"
+    warm.mkdir()
+    cold.mkdir()
+    runner, _ = make_runner(open_stores(warm))
+    runner.run(dataclasses.replace(STUDENT, distillation=_with_temperature(2.0)))
+    assert list((warm / "cache").glob("*.table"))
+    after_warm = runner.run(STUDENT)
+    assert make_runner(open_stores(cold))[0].run(STUDENT).artifact_id == after_warm.artifact_id
+
+
+def _with_temperature(temperature: float) -> Distillation:
+    assert STUDENT.distillation is not None
+    return dataclasses.replace(STUDENT.distillation, temperature=temperature)
+
+
+def test_a_second_stage_of_a_teacher_computes_no_logits(stores: Stores, tmp_path: Path) -> None:
+    runner, _ = make_runner(stores)
+    runner.run(STUDENT)
+    tables = sorted((tmp_path / "cache").glob("*.table"))
+    runner.run(dataclasses.replace(STUDENT, distillation=_with_temperature(2.0)))
+    assert sorted((tmp_path / "cache").glob("*.table")) == tables
+
+
+def test_an_interrupted_stage_goes_on_and_ends_bit_identical(stores: Stores, tmp_path: Path) -> None:
+    runner, watcher = make_runner(stores)
+    runner.run(TEACHER)
+    watcher.polls_left = 5
+    with pytest.raises(InterruptedStage):
+        runner.run(STUDENT)
+    resumed = make_runner(stores)[0].run(STUDENT)
+    other = tmp_path / "other"
+    other.mkdir()
+    assert make_runner(open_stores(other))[0].run(STUDENT).artifact_id == resumed.artifact_id
+
+
+def test_an_interrupted_stage_does_not_start_over(stores: Stores) -> None:
+    runner, watcher = make_runner(stores)
+    watcher.polls_left = 9
+    with pytest.raises(InterruptedStage):
+        runner.run(TEACHER)
+    later, watcher = make_runner(stores)
+    later.run(TEACHER)
+    assert watcher.epochs == [2]
+
+
+def test_the_stage_of_a_dead_process_is_taken_over_at_once(stores: Stores) -> None:
+    dead = current_owner().replace(current_owner().split(":")[1], "4194304")
+    assert stores.stages.claim(TEACHER, dead, 3600.0) is not None
+    runner, watcher = make_runner(stores)
+    runner.run(TEACHER)
+    assert watcher.trained == [TEACHER.fingerprint]
+
+
+def test_missing_weights_are_trained_again_and_said(
+    stores: Stores, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact = make_runner(stores)[0].run(TEACHER).artifact_id
+    Path(stores.artifacts.path_of(artifact)).unlink()
+    with caplog.at_level(logging.WARNING):
+        assert make_runner(stores)[0].run(TEACHER).artifact_id == artifact
+    assert "is trained again" in caplog.text
+
+
+def test_damaged_weights_of_a_teacher_are_trained_again_and_said(
+    stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact = make_runner(stores)[0].run(TEACHER).artifact_id
+    path = Path(stores.artifacts.path_of(artifact))
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\1\2\3")
+    with caplog.at_level(logging.WARNING):
+        make_runner(stores)[0].run(STUDENT)
+    assert stores.artifacts.get(artifact)
+    assert "is trained again" in caplog.text
+
+
+def test_a_diverged_stage_fails_again_without_being_trained_again(stores: Stores) -> None:
+    wild = make_stage(DATASET, recipe=make_recipe(learning_rate=1e30))
+    for trained in (1, 0):
+        runner, watcher = make_runner(stores)
+        with pytest.raises(StageFailedError, match="diverged in epoch 1"):
+            runner.run(wild)
+        assert len(watcher.trained) == trained
+
+
+def test_test_accuracy_is_measured_on_the_trained_net(stores: Stores) -> None:
+    runner, _ = make_runner(stores)
+    long = make_stage(DATASET, recipe=make_recipe(epochs=8))
+    runner.run(long)
+    assert runner.test_accuracy(long) > 0.9

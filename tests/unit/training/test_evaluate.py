@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import torch
+
+from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.models.registry import build_model
+from tasearch.training.evaluate import accuracy, logits_table, predictions
+from tests.factories import CPU, make_dataset, make_stage
+
+DATASET = make_dataset()
+SOURCE = ViewSource(DATASET.val, DATASET.spec, channel_statistics(DATASET.train), CPU)
+NET = build_model(make_stage(DATASET).student, seed=1)
+
+
+def test_a_table_holds_the_logits_of_every_view_rounded_to_half() -> None:
+    views = SOURCE.views(replicate=0, epoch=3)
+    table = logits_table(NET, views, precision="float32", tick=lambda: None)
+    with torch.no_grad():
+        direct = NET.eval()(views.batch(torch.arange(48)).contiguous(memory_format=torch.channels_last))
+    assert table.dtype == torch.float16
+    assert torch.equal(table, direct.half())
+
+
+def test_the_teacher_is_in_eval_mode_whatever_the_caller_does() -> None:
+    NET.train()
+    before = {name: tensor.clone() for name, tensor in NET.state_dict().items()}
+    logits_table(NET, SOURCE.views(0, 1), precision="float32", tick=lambda: None)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in NET.state_dict().items())
+    assert NET.training
+
+
+def test_no_gradient_is_kept() -> None:
+    assert not logits_table(NET, SOURCE.views(0, 1), precision="float32", tick=lambda: None).requires_grad
+
+
+def test_accuracy_is_the_fraction_of_correct_predictions() -> None:
+    found = predictions(NET, SOURCE, precision="float32")
+    assert accuracy(NET, SOURCE, precision="float32") == float((found == DATASET.val.labels).float().mean())
+
+
+def test_work_can_be_stopped_between_blocks() -> None:
+    calls: list[int] = []
+    logits_table(NET, SOURCE.views(0, 1), precision="float32", tick=lambda: calls.append(1))
+    assert len(calls) == 1

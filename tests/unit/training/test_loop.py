@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import pytest
+import torch
+from torch import Tensor
+
+from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.domain.errors import StageFailedError
+from tasearch.domain.result import EpochResult
+from tasearch.domain.spec import StageSpec
+from tasearch.models.registry import build_model
+from tasearch.training.evaluate import logits_table
+from tasearch.training.loop import InterruptedStage, StageData, Trained, fit, steps_per_epoch
+from tasearch.training.weights import load_weights
+from tests.factories import CPU, make_dataset, make_recipe, make_stage
+
+DATASET = make_dataset()
+PLAIN = make_stage(DATASET)
+TAUGHT = make_stage(DATASET, teacher=make_stage(DATASET, "plain4"))
+
+
+class Recorder:
+    """Keeps what the loop says; stops it after a number of ticks."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.ticks = 0
+        self.points: list[EpochResult] = []
+        self.saved: list[bytes] = []
+        self.stop_after = stop_after
+
+    def tick(self) -> None:
+        self.ticks += 1
+        if self.ticks == self.stop_after:
+            raise InterruptedStage
+
+    def epoch_done(self, point: EpochResult) -> None:
+        self.points.append(point)
+
+    def save(self, checkpoint: bytes) -> None:
+        self.saved.append(checkpoint)
+
+
+def data_of(spec: StageSpec) -> StageData:
+    statistics = channel_statistics(DATASET.train)
+    return StageData(
+        train=ViewSource(DATASET.train, spec.data, statistics, CPU),
+        val=ViewSource(DATASET.val, spec.data, statistics, CPU),
+    )
+
+
+def teacher_logits(epoch: int) -> Tensor:
+    net = build_model(make_stage(DATASET, "plain4").student, seed=5)
+    return logits_table(net, data_of(TAUGHT).train.views(0, epoch), precision="float32", tick=lambda: None)
+
+
+def train(spec: StageSpec, recorder: Recorder | None = None, checkpoint: bytes | None = None) -> Trained:
+    return fit(
+        spec,
+        data_of(spec),
+        CPU,
+        recorder or Recorder(),
+        teacher_logits=teacher_logits if spec.distillation else None,
+        checkpoint=checkpoint,
+    )
+
+
+def digest(trained: Trained) -> str:
+    return hashlib.sha256(trained.weights).hexdigest()
+
+
+def with_recipe(**changes: object) -> StageSpec:
+    return dataclasses.replace(PLAIN, recipe=make_recipe(**changes))
+
+
+def test_the_student_learns() -> None:
+    assert train(with_recipe(epochs=8)).curve[-1].val_accuracy > 0.9
+
+
+def test_the_same_stage_gives_the_same_bits() -> None:
+    assert digest(train(TAUGHT)) == digest(train(TAUGHT))
+
+
+def test_the_ambient_generator_has_no_say_and_is_left_alone() -> None:
+    first = digest(train(TAUGHT))
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    assert digest(train(TAUGHT)) == first
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 6, 7, 8, 13])
+@pytest.mark.parametrize("spec", [PLAIN, TAUGHT], ids=["labels", "taught"])
+def test_a_stopped_stage_ends_bit_identical(spec: StageSpec, stop_after: int) -> None:
+    recorder = Recorder(stop_after)
+    with pytest.raises(InterruptedStage):
+        train(spec, recorder)
+    resumed = train(spec, checkpoint=recorder.saved[-1])
+    whole = train(spec)
+    assert digest(resumed) == digest(whole)
+    assert resumed.curve == whole.curve
+
+
+def test_a_stage_stopped_twice_ends_bit_identical() -> None:
+    first, second = Recorder(3), Recorder(5)
+    with pytest.raises(InterruptedStage):
+        train(TAUGHT, first)
+    with pytest.raises(InterruptedStage):
+        train(TAUGHT, second, first.saved[-1])
+    assert digest(train(TAUGHT, checkpoint=second.saved[-1])) == digest(train(TAUGHT))
+
+
+def test_a_checkpoint_is_saved_as_often_as_asked() -> None:
+    recorder = Recorder()
+    fit(PLAIN, data_of(PLAIN), CPU, recorder, checkpoint_seconds=1e-9)
+    assert len(recorder.saved) == 2 * steps_per_epoch(96, 16)
+
+
+def test_every_epoch_is_reported_with_its_val_accuracy() -> None:
+    recorder = Recorder()
+    trained = train(with_recipe(epochs=3), recorder)
+    assert [point.epoch for point in recorder.points] == [1, 2, 3]
+    assert trained.curve == tuple(recorder.points)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 3},
+        {"batch_size": 32},
+        {"learning_rate": 0.01},
+        {"schedule": "constant"},
+        {"schedule": "step"},
+        {"momentum": 0.5},
+        {"weight_decay": 0.1},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_every_part_of_the_recipe_changes_the_result(changes: dict[str, object]) -> None:
+    assert digest(train(with_recipe(**changes))) != digest(train(PLAIN))
+
+
+@pytest.mark.parametrize("changes", [{"temperature": 8.0}, {"kd_weight": 0.5}], ids=str)
+def test_temperature_and_weight_change_the_result(changes: dict[str, float]) -> None:
+    other = make_stage(DATASET, teacher=make_stage(DATASET, "plain4"), **changes)  # type: ignore[arg-type]
+    assert digest(train(other)) != digest(train(TAUGHT))
+
+
+def test_another_replicate_is_another_run() -> None:
+    assert digest(train(dataclasses.replace(PLAIN, replicate=1))) != digest(train(PLAIN))
+
+
+def test_weight_zero_trains_exactly_as_without_a_teacher() -> None:
+    unheard = make_stage(DATASET, teacher=make_stage(DATASET, "plain4"), kd_weight=0.0)
+    assert digest(train(unheard)) == digest(train(PLAIN))
+
+
+def test_a_diverged_loss_names_stage_epoch_and_learning_rate() -> None:
+    with pytest.raises(StageFailedError, match=r"plain2 from labels.* epoch 1.*learning rate 1e\+30"):
+        train(with_recipe(learning_rate=1e30))
+
+
+def test_a_teacher_without_logits_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs its logits"):
+        fit(TAUGHT, data_of(TAUGHT), CPU, Recorder())
+
+
+def test_weights_load_into_a_net_of_the_same_model() -> None:
+    net = build_model(PLAIN.student, seed=0)
+    load_weights(net, train(PLAIN).weights)
+    assert all(torch.isfinite(tensor).all() for tensor in net.state_dict().values())
+
+
+@pytest.mark.parametrize(("num_train", "steps"), [(96, 6), (95, 5), (10, 1)])
+def test_an_epoch_is_its_full_batches(num_train: int, steps: int) -> None:
+    assert steps_per_epoch(num_train, 16) == steps

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tasearch.worker.signals import stop_on_signals
+
+
+@pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_sets_the_flag_with_the_shells_exit_code(signum: int, exit_code: int) -> None:
+    with stop_on_signals() as flag:
+        assert not flag.is_set
+        os.kill(os.getpid(), signum)
+        assert (flag.is_set, flag.exit_code) == (True, exit_code)
+
+
+def test_the_former_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_signals():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before

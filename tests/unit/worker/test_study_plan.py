@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasearch.config.settings import FREE, Settings
+from tasearch.domain.errors import ConfigError, ModelError
+from tasearch.worker.command import command_of
+from tasearch.worker.finals import expected_finals
+from tasearch.worker.study_plan import build_plan, identity_difference, refuse_changed_identity
+from tests.factories import make_dataset
+
+DATASET = make_dataset()
+
+
+def settings_of(**changes: Any) -> Settings:
+    return Settings(**{"teacher": "plain6", "student": "plain2", "dataset": "cifar10", **changes})
+
+
+def test_the_ladder_lies_between_student_and_teacher_largest_first() -> None:
+    assert build_plan(settings_of(), DATASET).space.ladder == ("plain4",)
+
+
+def test_candidates_may_be_named_and_are_sorted_by_capacity() -> None:
+    plan = build_plan(settings_of(teacher="resnet20", student="plain2", tas="plain4,resnet14"), DATASET)
+    assert plan.space.ladder == ("resnet14", "plain4")
+
+
+def test_a_teacher_that_is_not_larger_is_refused() -> None:
+    with pytest.raises(ConfigError, match="teacher plain2 .* is not larger than student plain6"):
+        build_plan(settings_of(teacher="plain2", student="plain6"), DATASET)
+
+
+@pytest.mark.parametrize("ta", ["plain2", "plain6", "resnet110"])
+def test_a_ta_outside_the_ladder_is_refused(ta: str) -> None:
+    with pytest.raises(ConfigError, match=f"--tas: {ta} has .* parameters, which is outside the ladder"):
+        build_plan(settings_of(tas=ta), DATASET)
+
+
+def test_a_net_that_cannot_take_the_images_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="plain10"):
+        build_plan(settings_of(teacher="plain10"), DATASET)
+
+
+def test_more_finalists_than_paths_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--finalists 2: the search space has 1 paths with TAs"):
+        build_plan(settings_of(finalists=2), DATASET)
+
+
+def test_an_empty_ladder_tunes_direct_distillation_only() -> None:
+    plan = build_plan(settings_of(teacher="plain4"), DATASET)
+    assert (plan.space.ladder, plan.num_finalists) == ((), 0)
+
+
+def test_the_finals_are_finalists_and_two_baselines_on_every_replicate() -> None:
+    assert expected_finals(build_plan(settings_of(replicates=4), DATASET)) == 12
+
+
+CHANGES: dict[str, Any] = {
+    "teacher": "plain8",
+    "student": "plain4",
+    "tas": "plain4",
+    "max_tas": 0,
+    "temperatures": "3",
+    "kd_weights": "0.1",
+    "scope": "chain",
+    "sampler": "random",
+    "seed": 1,
+    "epochs": 3,
+    "batch_size": 64,
+    "learning_rate": 0.2,
+    "schedule": "step",
+    "momentum": 0.5,
+    "weight_decay": 0.1,
+    "precision": "bfloat16",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in CHANGES if name not in ("teacher", "student", "tas")])
+def test_a_setting_of_the_identity_changes_the_default_name(name: str) -> None:
+    plain, changed = build_plan(settings_of(), DATASET), build_plan(settings_of(**{name: CHANGES[name]}), DATASET)
+    assert plain.study_name != changed.study_name
+
+
+@pytest.mark.parametrize("changes", [{"trials": 7}, {"replicates": 2}, {"threads": 1}, {"cache_gb": 1}], ids=str)
+def test_a_free_setting_leaves_the_identity_alone(changes: dict[str, Any]) -> None:
+    assert set(changes) <= FREE
+    assert build_plan(settings_of(**changes), DATASET).identity == build_plan(settings_of(), DATASET).identity
+
+
+def test_a_difference_names_the_setting_and_both_values() -> None:
+    before, now = build_plan(settings_of(), DATASET), build_plan(settings_of(epochs=3), DATASET)
+    assert identity_difference(before.identity, now.identity) == ["recipe.epochs 160, now 3"]
+
+
+def test_an_existing_study_with_another_configuration_is_refused() -> None:
+    before, now = build_plan(settings_of(), DATASET), build_plan(settings_of(seed=3), DATASET)
+    with pytest.raises(ConfigError, match="study 'mine' exists with another configuration: seed 0, now 3"):
+        refuse_changed_identity("mine", before.identity, now.identity)
+
+
+def test_the_same_configuration_is_accepted() -> None:
+    first, again = build_plan(settings_of(), DATASET), build_plan(settings_of(), DATASET)
+    refuse_changed_identity("mine", first.identity, again.identity)
+
+
+def test_the_command_holds_what_is_not_default() -> None:
+    settings = settings_of(trials=3, temperatures="2,4", home="/elsewhere")
+    assert command_of(settings, "generated") == (
+        "tasearch optimize --teacher plain6 --student plain2 --dataset cifar10 --temperatures 2,4 --trials 3"
+    )
+
+
+def test_the_command_keeps_a_name_that_was_given() -> None:
+    assert command_of(settings_of(study_name="my study"), "my study").endswith("--study-name 'my study'")
