@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from tasearch import __version__
-from tasearch.domain.errors import TasearchError, nearest
+from tasearch.domain.errors import ConfigError, TasearchError, nearest
 
 COMMANDS = {
     "optimize": "Find the best TA chain for a teacher and a student.",
@@ -26,18 +27,21 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the README."""
+        del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command."""
+        """Import and return a command. Raises ConfigError, with the nearest name, for an unknown one."""
+        del ctx
         if cmd_name not in COMMANDS:
-            raise click.UsageError(f"no command {cmd_name!r} ({nearest(cmd_name, list(COMMANDS))})")
+            raise ConfigError(f"there is no command {cmd_name!r}", hint=nearest(cmd_name, list(COMMANDS)))
         command = importlib.import_module(f"tasearch.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
+        del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -61,11 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except TasearchError as error:
         return _fail(error.message, error.hint, error.exit_code, debug)
-    except click.ClickException as error:
-        return _fail(error.format_message(), "see `tasearch COMMAND --help`", 2, debug)
+    except click.NoSuchOption as error:
+        known = [flag for option in _context(error).command.params for flag in option.opts if flag.startswith("--")]
+        return _fail(f"there is no option {error.option_name!r}", nearest(error.option_name, known), 2, debug)
+    except click.UsageError as error:
+        return _fail(error.format_message(), f"see `{_context(error).command_path} --help`", 2, debug)
     except click.Abort:
         return 130
     except BrokenPipeError:
+        # Whoever read stdout has gone (`tasearch status | head`); the interpreter must not find out again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=True)
@@ -75,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run() -> None:
     """Run the command line of this process and end it."""
     sys.exit(main())
+
+
+def _context(error: click.UsageError) -> click.Context:
+    return error.ctx or click.Context(tasearch, info_name="tasearch")
 
 
 def _fail(message: str, hint: str, exit_code: int, debug: bool) -> int:

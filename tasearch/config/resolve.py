@@ -26,7 +26,7 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], study_file
     if study_file is not None:
         for name, value in read_study_file(study_file).items():
             take(name, value, f"{name} in {study_file}")
-    if "OPTUNA_STORAGE" in environment:
+    if environment.get("OPTUNA_STORAGE"):
         take("storage", environment["OPTUNA_STORAGE"], "OPTUNA_STORAGE")
     for name in Settings.model_fields:
         variable = ENVIRONMENT_PREFIX + name.upper()
@@ -49,9 +49,15 @@ def read_study_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"study file {path} cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"study file {path} cannot be read: {error.strerror or error}",
+            hint="give the path of a TOML file to --study",
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"study file {path} is not valid TOML: {error}") from None
+        raise ConfigError(
+            f"study file {path} is not valid TOML: {error}",
+            hint="write one `key = value` a line, keys named as the flags",
+        ) from None
     known = list(Settings.model_fields)
     found: dict[str, Any] = {}
     for key, value in content.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
 
 
 def _comma_separated(value: Any) -> Any:
@@ -32,6 +32,14 @@ class Settings(BaseModel):
     """What `tasearch optimize` can be told. None: a default that depends on the data or the machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_value(cls, value: Any) -> Any:
+        """Refuse what pydantic would take for 1, 0 or the current folder."""
+        if isinstance(value, bool) or value == "":
+            raise ValueError("no setting is true, false or empty")
+        return value
 
     teacher: str = Field(description="Large model that is to be imitated, e.g. resnet110 or plain10.")
     student: str = Field(description="Small model that is wanted, e.g. resnet8 or plain2.")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from scipy import stats
+from scipy import special
 
 from tasearch.domain.result import ArmScore, FinalRow, Interval, Role, Verdict
 
@@ -18,7 +18,7 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     n, mean = len(differences), fmean(differences)
     if n < 2:
         return Interval(mean=mean, low=None, high=None, n=n)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * stdev(differences) / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * stdev(differences) / math.sqrt(n)
     return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
 
 

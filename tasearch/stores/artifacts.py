@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasearch.domain.errors import ArtifactError, StorageError
 from tasearch.stores.engine import hide_password
-from tasearch.stores.files import probe_writable, sweep_abandoned, write_atomically
+from tasearch.stores.files import nearest_existing, probe_writable, sweep_abandoned, write_atomically
 
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"}
 """Protocols without folders: making one would make a bucket, and a write is whole or absent by itself."""
@@ -109,7 +109,7 @@ class ArtifactStore:
         """Raise StorageError unless artifacts can be written here; leaves nothing behind."""
         try:
             if self._local:
-                folder = _nearest_existing(Path(self._root))
+                folder = nearest_existing(Path(self._root))
                 probe_writable(folder)
             else:
                 self._probe_remote()
@@ -163,15 +163,6 @@ class ArtifactStore:
         self._filesystem.rm_file(probe)
         if fresh:
             self._filesystem.rmdir(self._root)
-
-
-def _nearest_existing(folder: Path) -> Path:
-    """Return the folder, or the closest one above it that exists. Raises NotADirectoryError for a file."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file")
-    return folder
 
 
 def _reason(error: Exception) -> str:

@@ -70,6 +70,15 @@ def probe_writable(folder: Path) -> None:
         file.write(b"tasearch")
 
 
+def nearest_existing(folder: Path) -> Path:
+    """Return the folder, or the closest one above it that exists. Raises NotADirectoryError for a file."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file")
+    return folder
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

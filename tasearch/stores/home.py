@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL
 
 from tasearch.domain.errors import StorageError
-from tasearch.stores.files import probe_writable
+from tasearch.stores.files import nearest_existing, probe_writable
 
 _LONGEST_SLUG = 100
 
@@ -36,17 +38,38 @@ class Home:
         """Return `reports/<slug>`; not made."""
         return self.reports / slug(study_name)
 
+    def check_writable(self) -> None:
+        """Raise StorageError unless the folders can be made and written; makes nothing."""
+        for folder in self._folders():
+            with _refused(folder):
+                probe_writable(nearest_existing(folder))
+
+    def make_root(self) -> None:
+        """Make the folder itself, in which the database lies. Raises StorageError."""
+        with _refused(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+
     def prepare(self) -> None:
         """Make the folders. Raises StorageError where that fails or where one of them may not be written."""
-        for folder in (self.root, self.artifacts, self.reports, self.cache, self.checkpoints, self.data):
-            try:
+        for folder in self._folders():
+            with _refused(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 probe_writable(folder)
-            except OSError as error:
-                raise StorageError(
-                    f"cannot write in the folder {folder}: {error.strerror or error}",
-                    hint="choose a folder that you may write with --home or TASEARCH_HOME",
-                ) from error
+
+    def _folders(self) -> tuple[Path, ...]:
+        return self.root, self.artifacts, self.reports, self.cache, self.checkpoints, self.data
+
+
+@contextmanager
+def _refused(folder: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a StorageError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in the folder {folder}: {error.strerror or error}",
+            hint="choose a folder that you may write with --home or TASEARCH_HOME",
+        ) from error
 
 
 def slug(study_name: str) -> str:

@@ -29,10 +29,14 @@ def is_known_dead(owner: str) -> bool:
 
 
 def _start_of(pid: int) -> str:
-    """Return the start time of a process in clock ticks since boot, or nothing where the system does not tell."""
+    """Return the start time of a process in clock ticks since boot, or nothing where the system does not tell.
+
+    A process that has ended and was not yet waited for by its parent has the start time `ended`.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     # The command name may hold spaces and brackets; the fields after its last bracket are fixed.
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "ended" if fields[0] in ("Z", "X") else fields[19]

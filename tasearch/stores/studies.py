@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, delete, select, update
 from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.domain.fingerprint import fingerprint
 from tasearch.stores.schema import NAME_LENGTH, FinalTable, StudyStageTable, StudyTable, WorkerTable
-from tasearch.stores.transactions import PATIENCE_SECONDS, insert_into, inserted, read, write
+from tasearch.stores.transactions import PATIENCE_SECONDS, epoch_now, insert_into, inserted, read, write
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,14 +93,42 @@ class StudyRecords:
 
     def update_attrs(self, study_name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Set the given attrs, keep the others, and return them all. Raises StorageError for an unknown study."""
-        return self._edit_attrs(study_name, lambda attrs: attrs | dict(changes))
+        return self.edit_attrs(study_name, lambda attrs, _now: attrs | dict(changes))
 
-    def append_attr(self, study_name: str, key: str, value: Any) -> dict[str, Any]:
+    def append_attr(self, study_name: str, key: str, value: Any, *, occasion: str | None = None) -> dict[str, Any]:
         """Append to the list under `key`, losing nothing that another process appends; returns all attrs.
 
-        Raises StorageError for an unknown study.
+        Of several calls with one `occasion` only the first appends. Raises StorageError for an unknown study.
         """
-        return self._edit_attrs(study_name, lambda attrs: attrs | {key: [*attrs.get(key, []), value]})
+
+        def edit(attrs: dict[str, Any], _now: float) -> dict[str, Any]:
+            past = attrs.get(f"{key}_occasions", [])
+            if occasion in past:
+                return attrs
+            noted = {} if occasion is None else {f"{key}_occasions": [*past, occasion]}
+            return attrs | {key: [*attrs.get(key, []), value]} | noted
+
+        return self.edit_attrs(study_name, edit)
+
+    def edit_attrs(self, study_name: str, edit: Callable[[dict[str, Any], float], dict[str, Any]]) -> dict[str, Any]:
+        """Replace the attrs by what `edit` makes of them, while no other process can change them; returns the new.
+
+        `edit` also gets the time by the database's clock, and may be called twice. Raises StorageError for an unknown
+        study.
+        """
+        this = StudyTable.study_name == study_name
+
+        def work(connection: Connection) -> dict[str, Any]:
+            # Locked until the end, so that no other process changes what is read here.
+            query = select(StudyTable.attrs, epoch_now().label("now")).where(this).with_for_update()
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise _unknown(study_name)
+            attrs = edit(row.attrs, row.now)
+            connection.execute(update(StudyTable).where(this).values(attrs=attrs))
+            return attrs
+
+        return write(self._engine, work, patience=self._patience)
 
     def update_config(self, study_name: str, config: Mapping[str, Any]) -> None:
         """Replace the configuration (settings that may change). Raises StorageError for an unknown study."""
@@ -122,20 +150,6 @@ class StudyRecords:
             for table in (StudyStageTable, FinalTable, WorkerTable):
                 connection.execute(delete(table).where(table.study_name == study_name))
             return connection.execute(delete(StudyTable).where(StudyTable.study_name == study_name)).rowcount == 1
-
-        return write(self._engine, work, patience=self._patience)
-
-    def _edit_attrs(self, study_name: str, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-        this = StudyTable.study_name == study_name
-
-        def work(connection: Connection) -> dict[str, Any]:
-            # Locked until the end, so that no other process changes what is read here.
-            row = connection.execute(select(StudyTable.attrs).where(this).with_for_update()).one_or_none()
-            if row is None:
-                raise _unknown(study_name)
-            attrs = edit(row.attrs)
-            connection.execute(update(StudyTable).where(this).values(attrs=attrs))
-            return attrs
 
         return write(self._engine, work, patience=self._patience)
 

@@ -63,12 +63,20 @@ class FinalsWorker:
         )
 
     def _open_test(self, rows: Sequence[FinalRow]) -> None:
-        missing = [row for row in rows if row.test_accuracy is None]
+        # Read again: another worker may have been faster.
+        planned = {(row.arm, row.replicate) for row in rows}
+        number = rows[0].round
+        missing = [
+            row
+            for row in self.finals.rows(self.plan.study_name)
+            if row.round == number and (row.arm, row.replicate) in planned and row.test_accuracy is None
+        ]
         if not missing:
             return
         self.progress.update(phase="test", stage="test set, opened after all selection has ended")
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.records.studies.append_attr(self.plan.study_name, "test_opened", now)
+        occasion = f"round {number}, replicates {sorted({row.replicate for row in rows})}"
+        self.records.studies.append_attr(self.plan.study_name, "test_opened", now, occasion=occasion)
         for row in missing:
             self.progress.poll()
             accuracy = self.runner.test_accuracy(self._specs(row)[-1])

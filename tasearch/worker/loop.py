@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from tasearch.chain.run import StageRunner
@@ -13,11 +14,13 @@ from tasearch.search.finals import finalists, tuned_blkd
 from tasearch.search.study import ChainStudy, Proposal
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
+from tasearch.stores.turns import turn
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import WORKER_TIMEOUT_SECONDS, Progress
 from tasearch.worker.study_plan import StudyPlan
 
 logger = logging.getLogger(__name__)
+_POLL_SECONDS = 0.5
 
 
 class SearchWorker:
@@ -44,22 +47,38 @@ class SearchWorker:
         """
         self.run_baselines()
         self.progress.update(phase="search", **self._counts())
-        for number in self.study.orphans(self._is_alive):
-            proposal = self.study.resume(number, self.worker_id)
+        while True:
+            self.progress.poll()
+            proposal = self._take_trial()
             if proposal is not None:
                 self._run_trial(proposal)
-        while self.study.num_counted() < self.plan.settings.trials:
-            self.progress.poll()
-            proposal = self.study.ask(self.worker_id)
-            if proposal is None:
-                self.progress.say("every chain of the search space has been tried: the search ends before its budget")
+            elif any(row.state is TrialState.RUNNING for row in self.study.rows()):
+                # Who reaches the finals is decided by all trials, those of other workers too.
+                time.sleep(_POLL_SECONDS)
+            else:
                 break
-            self._run_trial(proposal)
+        self.progress.update(**self._counts())
+        if self.study.num_counted() < self.plan.settings.trials:
+            self.progress.say("every chain of the search space has been tried: the search ends before its budget")
         if not any(row.state is TrialState.COMPLETE for row in self.study.rows()):
             raise NoCompletedTrialError(
                 f"no trial of study {self.plan.study_name!r} completed: {_reasons(self.study.rows())}",
                 hint="mend the cause, then run the same command with more --trials or another --study-name",
             )
+
+    def _take_trial(self) -> Proposal | None:
+        """Return the trial of a dead worker or a new one; None where all of the budget is taken or all chains are.
+
+        One worker at a time, or two would share the last trial of the budget, or take up one another's.
+        """
+        with turn(self.records.studies, self.plan.study_name, self.worker_id):
+            for number in self.study.orphans(self._is_alive):
+                proposal = self.study.resume(number, self.worker_id)
+                if proposal is not None:
+                    return proposal
+            if self.study.num_counted() >= self.plan.settings.trials:
+                return None
+            return self.study.ask(self.worker_id)
 
     def run_baselines(self) -> None:
         """Train the teacher and the student from labels (NOKD), on the search replicate."""

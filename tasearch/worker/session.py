@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,9 +29,10 @@ from tasearch.worker.command import command_of
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, Progress
+from tasearch.worker.refusal import undone_if_refused
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import Snapshot
-from tasearch.worker.study_plan import StudyPlan, build_plan, refuse_changed_identity
+from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
 
 LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
 
@@ -52,31 +54,38 @@ class Session:
         Raises UsageError (ConfigError, ModelError, DataError, StorageError).
         """
         self.settings, self.display, self.stop = settings, display, stop
+        check_names(settings)
         self.home = Home(settings.home)
         self.device = resolve_device(settings.device)
         self.url = database_url(settings)
+        self.home.check_writable()
+        self.artifacts = ArtifactStore(settings.artifacts or str(self.home.artifacts))
+        self.artifacts.check_writable()
         configure(self.device, settings.threads or os.cpu_count() or 1)
-        self.dataset = self._load()
-        self.plan = build_plan(settings, self.dataset)
+        data_dir = settings.data_dir or self.home.data
+        with undone_if_refused(data_dir):
+            self.dataset = self._load(data_dir)
+            self.plan = build_plan(settings, self.dataset)
 
     def run(self) -> StageCounts:
         """Run the study to its verdict, from wherever it stands.
 
         Raises InterruptedStage where a signal asked for an end, NoCompletedTrialError where no trial completed.
         """
-        self.home.prepare()
-        artifacts = ArtifactStore(self.settings.artifacts or str(self.home.artifacts))
-        artifacts.check_writable()
+        if self.settings.storage is None:
+            self.home.make_root()
         records = open_records(self.url)
         try:
             self._register(records)
+            # Only now: a database or a study that cannot be used leaves no folders behind.
+            self.home.prepare()
             for text in opening_lines(self.plan, self.dataset, self.device):
                 self.display.line(text)
-            return self._run(records, artifacts)
+            return self._run(records)
         finally:
             records.close()
 
-    def _run(self, records: Records, artifacts: ArtifactStore) -> StageCounts:
+    def _run(self, records: Records) -> StageCounts:
         worker_id = current_owner()
         progress = Progress(
             first_snapshot(self.plan),
@@ -87,7 +96,7 @@ class Session:
         )
         stores = Stores(
             stages=records.stages,
-            artifacts=artifacts,
+            artifacts=self.artifacts,
             checkpoints=CheckpointStore(self.home.checkpoints),
             tables=LogitTables(self.home.cache, int(self.settings.cache_gb * 1e9)),
         )
@@ -115,12 +124,12 @@ class Session:
             progress.close()
             storage.remove_session()
 
-    def _load(self) -> Dataset:
+    def _load(self, data_dir: Path) -> Dataset:
         settings = self.settings
         return load_dataset(
             DataRequest(
                 name=settings.dataset,
-                data_dir=settings.data_dir or self.home.data,
+                data_dir=data_dir,
                 image_size=settings.image_size,
                 limit_train=settings.limit_train,
                 augment=settings.augment,
@@ -136,7 +145,9 @@ class Session:
             return
         stored = records.studies.find(plan.study_name)
         if stored is None:
-            raise StorageError(f"study {plan.study_name!r} was deleted while it was being opened")
+            raise StorageError(
+                f"study {plan.study_name!r} was deleted while it was being opened", hint="run the same command again"
+            )
         refuse_changed_identity(plan.study_name, stored.identity, plan.identity)
         records.studies.update_config(plan.study_name, config)
 

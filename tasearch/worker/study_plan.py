@@ -17,7 +17,7 @@ from tasearch.domain.result import Capacity
 from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
 from tasearch.models.ladder import default_ladder
-from tasearch.models.registry import check_model
+from tasearch.models.registry import check_model, family_of
 from tasearch.search.sampler import ChainSampler, baseline_quota
 from tasearch.search.space import SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
@@ -60,6 +60,12 @@ class StudyPlan:
         )
 
 
+def check_names(settings: Settings) -> None:
+    """Raise ModelError for an unknown model, before any data are loaded."""
+    for name in (settings.teacher, settings.student, *(settings.tas or ())):
+        family_of(name)
+
+
 def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     """Check models, ladder and budgets against the data and return the plan.
 
@@ -87,7 +93,9 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     if settings.finalists is not None and settings.finalists > paths:
         raise ConfigError(
             f"--finalists {settings.finalists}: the search space has {paths} paths with TAs",
-            hint=f"ask for at most {paths} finalists, or widen --tas or --max-tas",
+            hint=f"ask for at most {paths} finalists, or widen --tas or --max-tas"
+            if paths
+            else "leave --finalists out, or widen --tas or --max-tas",
         )
     identity = _identity(space, stages, settings)
     default_name = f"{settings.teacher}-{settings.student}-{data.name}-{fingerprint(identity)[:8]}"
