@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasearch.domain.spec import ChainSpec, DataSpec, Distillation, ModelSpec, Recipe, StageSpec
@@ -13,12 +12,11 @@ SEARCH_REPLICATE = 0
 
 @dataclass(frozen=True, kw_only=True)
 class StagePlanner:
-    """Turns chains into stages for one study: same data and numerics throughout."""
+    """Turns chains into stages for one study: same data, recipe and numerics throughout."""
 
     teacher: str
     data: DataSpec
-    recipes: Mapping[str, Recipe]
-    """By model name: teacher, student and every candidate TA."""
+    recipe: Recipe
     numerics_version: int
 
     def model(self, name: str) -> ModelSpec:
@@ -53,7 +51,7 @@ class StagePlanner:
         return StageSpec(
             student=self.model(name),
             distillation=distillation,
-            recipe=self.recipes[name],
+            recipe=self.recipe,
             data=self.data,
             replicate=replicate,
             numerics_version=self.numerics_version,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import StorageError
@@ -17,12 +16,7 @@ from tasearch.stores.studies import StudyRow
 
 def existing_url(settings: Settings) -> str:
     """Return the URL of the database, with its password. Raises StorageError where a SQLite file is missing."""
-    url = parse_storage_url(settings.storage or Home(settings.home).default_storage_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise StorageError(
-            f"there is no database {url.database}",
-            hint="run `tasearch optimize` first, or say where it is with --home or --storage",
-        )
+    url = parse_storage_url(settings.storage or Home(settings.home).default_storage_url, must_exist=True)
     return url.render_as_string(hide_password=False)
 
 

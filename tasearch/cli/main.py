@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import os
@@ -66,10 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TasearchError as error:
         return _fail(error.message, error.hint, error.exit_code, debug)
     except click.NoSuchOption as error:
-        known = [flag for option in _context(error).command.params for flag in option.opts if flag.startswith("--")]
-        return _fail(f"there is no option {error.option_name!r}", nearest(error.option_name, known), 2, debug)
+        return _fail(f"there is no option {error.option_name!r}", _nearest_option(error, arguments), 2, debug)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
     except click.UsageError as error:
-        return _fail(error.format_message(), f"see `{_context(error).command_path} --help`", 2, debug)
+        return _fail(error.format_message(), f"see `{_help_of(arguments)}`", 2, debug)
     except click.Abort:
         return 130
     except BrokenPipeError:
@@ -86,8 +89,16 @@ def run() -> None:
     sys.exit(main())
 
 
-def _context(error: click.UsageError) -> click.Context:
-    return error.ctx or click.Context(tasearch, info_name="tasearch")
+def _nearest_option(error: click.NoSuchOption, arguments: Sequence[str]) -> str:
+    options = error.ctx.command.params if error.ctx is not None else []
+    known = [flag for option in options for flag in option.opts if flag.startswith("--")]
+    close = difflib.get_close_matches(error.option_name, known, n=1)
+    return (f"did you mean `{close[0]}`? " if close else "") + f"`{_help_of(arguments)}` lists them all"
+
+
+def _help_of(arguments: Sequence[str]) -> str:
+    command = next((word for word in arguments if word in COMMANDS), None)
+    return f"tasearch {command} --help" if command else "tasearch --help"
 
 
 def _fail(message: str, hint: str, exit_code: int, debug: bool) -> int:

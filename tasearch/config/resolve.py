@@ -80,7 +80,8 @@ def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigE
     origin = origins.get(name, flag_of(name))
     if first["type"] == "missing":
         return ConfigError(f"{flag_of(name)} is missing", hint=f"say {flag_of(name)} NAME, e.g. {_EXAMPLES[name]}")
-    reason = first["msg"][0].lower() + first["msg"][1:]
+    reason = first["msg"].removeprefix("Value error, ")
+    reason = reason[0].lower() + reason[1:]
     description = Settings.model_fields[name].description or ""
     return ConfigError(f"{origin}: got {first['input']!r}, {reason}", hint=f"{flag_of(name)}: {description}")
 

@@ -67,9 +67,7 @@ class Settings(BaseModel):
 
     epochs: int | None = Field(None, ge=1, description="Epochs of each stage. [by dataset]")
     batch_size: int = Field(128, ge=2, description="Images per step.")
-    learning_rate: FiniteFloat | None = Field(
-        None, gt=0, description="Peak learning rate of SGD with Nesterov momentum. [by model family]"
-    )
+    learning_rate: FiniteFloat = Field(0.05, gt=0, description="Peak learning rate of SGD with Nesterov momentum.")
     schedule: Literal["cosine", "step", "constant"] = Field(
         "cosine", description="Learning rate over the steps, after 5% of warm-up: cosine, step or constant."
     )

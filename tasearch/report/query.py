@@ -10,12 +10,13 @@ from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
 from tasearch.search.finals import fairness_notes
 from tasearch.search.space import SearchSpace
-from tasearch.search.study import ChainStudy, open_storage
+from tasearch.search.study import ChainStudy, close_storage, open_storage
 from tasearch.search.verdict import judge
-from tasearch.stores.engine import engine_kwargs, hide_password, tune, url_text
+from tasearch.stores.engine import engine_kwargs, hide_password, url_text
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.stages import StageRow
 from tasearch.stores.studies import StudyRow
+from tasearch.stores.transactions import create_tables
 
 
 def load_view(url: str, study_name: str) -> StudyView:
@@ -53,11 +54,14 @@ def space_of(identity: Mapping[str, Any]) -> SearchSpace:
 
 
 def _view(records: Records, row: StudyRow, url: str) -> StudyView:
-    storage = open_storage(url_text(url), engine_kwargs(url), tune)
+    storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url)))
     try:
-        trials = tuple(ChainStudy(storage, row.study_name, space_of(row.identity)).rows())
+        trials = tuple(ChainStudy(storage, row.study_name, space_of(row.identity), create=False).rows())
+    except KeyError:
+        # The first worker has registered the study and not yet begun it.
+        trials = ()
     finally:
-        storage.remove_session()
+        close_storage(storage)
     finals = tuple(records.finals.rows(row.study_name))
     stages = records.stages.stages_of(row.study_name)
     complete = {stage.fingerprint: stage for stage, _ in stages if stage.state == "complete"}
@@ -79,7 +83,6 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         config={
             **config["settings"],
             "tas": row.identity["tas"],
-            "learning_rate": row.identity["learning_rate"],
             "data": config["data"],
         },
         versions=row.versions,

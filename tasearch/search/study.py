@@ -36,22 +36,41 @@ class Proposal:
     chain: ChainSpec
 
 
-def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None]) -> RDBStorage:
-    """Open Optuna's storage on `url`; `tune` gets its engine before the first real use."""
+def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:
+    """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
+
+    Without `tune` for reading only: nothing then waits for whoever writes.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
-    tune(storage.engine)
+    if tune is not None:
+        tune(storage.engine)
     return storage
+
+
+def close_storage(storage: RDBStorage) -> None:
+    """Close the storage's connections: SQLite tidies up when the last one goes."""
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 class ChainStudy:
     """One Optuna study whose trials are chains; val accuracy of the student is the objective."""
 
     def __init__(
-        self, storage: RDBStorage, study_name: str, space: SearchSpace, sampler: ChainSampler | None = None
+        self,
+        storage: RDBStorage,
+        study_name: str,
+        space: SearchSpace,
+        sampler: ChainSampler | None = None,
+        *,
+        create: bool = True,
     ) -> None:
-        """Open the study, creating it where it is missing."""
+        """Open the study, creating it where it is missing, unless `create` is False: then KeyError is raised."""
         self.space, self.name = space, study_name
+        if not create:
+            self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
+            return
         try:
             self._study = optuna.create_study(
                 storage=storage, study_name=study_name, direction="maximize", sampler=sampler

@@ -45,11 +45,11 @@ def hide_password(url: URL | str) -> str:
     return re.sub(r"(password=)[^&\s]*", r"\1***", text)
 
 
-def parse_storage_url(text: str) -> URL:
+def parse_storage_url(text: str, *, must_exist: bool = False) -> URL:
     """Return the checked URL of a database that tasearch can use.
 
     `postgresql://` becomes `postgresql+psycopg://`. A SQLite file may be absent or empty, and its folder must
-    exist and be writable; nothing is created. Raises StorageError.
+    exist and be writable; nothing is created. Raises StorageError, with `must_exist` also for an absent SQLite file.
     """
     shown = hide_password(text)
     if "://" not in text:
@@ -68,7 +68,7 @@ def parse_storage_url(text: str) -> URL:
         )
     url = url.set(drivername=driver)
     if driver == "sqlite":
-        _check_sqlite(url, shown)
+        _check_sqlite(url, shown, must_exist)
         return url
     return _check_postgresql(url, shown)
 
@@ -145,7 +145,7 @@ def _on_sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _check_sqlite(url: URL, shown: str) -> None:
+def _check_sqlite(url: URL, shown: str, must_exist: bool) -> None:
     """Check that the file is or can become a database of ours, before SQLite opens it."""
     if url.host:
         raise StorageError(
@@ -159,6 +159,11 @@ def _check_sqlite(url: URL, shown: str) -> None:
     if str(url.database).startswith("file:"):
         raise StorageError(f"`{shown}`: SQLite URI names are not supported", hint="name a file: `sqlite:///studies.db`")
     path = Path(str(url.database))
+    if must_exist and not path.exists():
+        raise StorageError(
+            f"there is no database {path}",
+            hint="run `tasearch optimize` first, or say where it is with --home or --storage",
+        )
     try:
         _check_sqlite_file(path)
     except OSError as error:

@@ -68,6 +68,22 @@ def write(engine: Engine, work: Callable[[Connection], T], *, patience: float = 
     return _run(engine, work, patience)
 
 
+def create_tables(create: Callable[[], T], *, patience: float = 10.0) -> T:
+    """Run `create`, which makes the tables that are missing, again where another process makes them meanwhile.
+
+    For code that looks and then creates, without a lock, as Optuna's storage does. Raises DBAPIError when it has
+    failed for `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return create()
+        except DBAPIError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_FIRST_PAUSE)
+
+
 def describe(error: DBAPIError, engine: Engine) -> str:
     """Return the database's own message on one line, without the password."""
     text = " ".join(str(error.orig or error).split())

@@ -16,7 +16,7 @@ from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import StorageError
 from tasearch.domain.fingerprint import plain
-from tasearch.search.study import ChainStudy, open_storage
+from tasearch.search.study import ChainStudy, close_storage, open_storage
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
 from tasearch.stores.engine import engine_kwargs, parse_storage_url, tune, url_text
@@ -24,6 +24,7 @@ from tasearch.stores.home import Home
 from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
+from tasearch.stores.transactions import create_tables
 from tasearch.training.device import configure, environment, resolve_device
 from tasearch.worker.command import command_of
 from tasearch.worker.finals import FinalsWorker, expected_finals
@@ -108,7 +109,7 @@ class Session:
             watcher=progress,
             checkpoint_seconds=self.settings.checkpoint_seconds,
         )
-        storage = open_storage(url_text(self.url), engine_kwargs(self.url), tune)
+        storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune))
         study = ChainStudy(storage, self.plan.study_name, self.plan.space, self.plan.sampler())
         try:
             search = SearchWorker(
@@ -122,7 +123,7 @@ class Session:
             return StageCounts(trained=progress.now.stages_trained, reused=progress.now.stages_reused)
         finally:
             progress.close()
-            storage.remove_session()
+            close_storage(storage)
 
     def _load(self, data_dir: Path) -> Dataset:
         settings = self.settings
@@ -165,7 +166,7 @@ def database_url(settings: Settings) -> str:
 
 def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, Any]:
     """Return what the report needs to know of a study without loading data, models or torch."""
-    data, recipe = plan.stages.data, plan.stages.recipes[plan.space.student]
+    data, recipe = plan.stages.data, plan.stages.recipe
     return {
         "settings": plan.settings.model_dump(mode="json", exclude={"storage", "home", "artifacts", "data_dir"}),
         "recipe": plain(recipe),
@@ -195,7 +196,7 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
         nokd_val_accuracy=None,
         stage=None,
         epoch=0,
-        epochs=plan.stages.recipes[plan.space.student].epochs,
+        epochs=plan.stages.recipe.epochs,
         stages_trained=0,
         stages_reused=0,
         elapsed_seconds=0.0,
@@ -206,7 +207,7 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
 def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> list[str]:
     """Return what is said before the work begins: study, data, ladder and budget."""
     data, space = plan.stages.data, plan.space
-    recipe = plan.stages.recipes[space.student]
+    recipe = plan.stages.recipe
     ladder = " ".join(space.ladder)
     pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
     finals = f"{plan.num_finalists} finalists, {plan.settings.replicates} replicates"

@@ -21,7 +21,6 @@ from tasearch.models.registry import check_model, family_of
 from tasearch.search.sampler import ChainSampler, baseline_quota
 from tasearch.search.space import SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
-from tasearch.training.recipe import default_learning_rate
 
 DEFAULT_FINALISTS = 3
 
@@ -77,7 +76,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     stages = StagePlanner(
         teacher=settings.teacher,
         data=data,
-        recipes={name: _recipe(settings, name) for name in names},
+        recipe=_recipe(settings),
         numerics_version=NUMERICS_VERSION,
     )
     space = SearchSpace(
@@ -110,11 +109,11 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     )
 
 
-def _recipe(settings: Settings, name: str) -> Recipe:
+def _recipe(settings: Settings) -> Recipe:
     return Recipe(
         epochs=settings.epochs or default_epochs(settings.dataset),
         batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate or default_learning_rate(name),
+        learning_rate=settings.learning_rate,
         schedule=settings.schedule,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
@@ -153,7 +152,6 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
 
 
 def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
-    recipe = plain(stages.recipes[space.student])
     return {
         "teacher": space.teacher,
         "student": space.student,
@@ -165,8 +163,7 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         "sampler": settings.sampler,
         "seed": settings.seed,
         "data": plain(stages.data),
-        "recipe": {name: value for name, value in recipe.items() if name != "learning_rate"},
-        "learning_rate": {name: recipe.learning_rate for name, recipe in stages.recipes.items()},
+        "recipe": plain(stages.recipe),
         "numerics_version": stages.numerics_version,
     }
 

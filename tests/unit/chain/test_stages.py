@@ -6,8 +6,7 @@ from tasearch.chain.stages import StagePlanner
 from tasearch.domain.spec import ChainSpec
 from tests.factories import make_dataset, make_recipe
 
-RECIPES = {name: make_recipe() for name in ("plain10", "plain6", "plain4", "plain2")}
-PLANNER = StagePlanner(teacher="plain10", data=make_dataset().spec, recipes=RECIPES, numerics_version=1)
+PLANNER = StagePlanner(teacher="plain10", data=make_dataset().spec, recipe=make_recipe(), numerics_version=1)
 
 
 def chain(*tas: str, temperature: float = 4.0) -> ChainSpec:
