@@ -73,7 +73,9 @@ class Settings(BaseModel):
     )
     momentum: FiniteFloat = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: FiniteFloat = Field(5e-4, ge=0, description="Weight decay on kernels and matrices.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="float32, or bfloat16 autocast.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="float32, bfloat16 (autocast), or auto: the faster one, measured when a study is created."
+    )
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, description="CPU threads of torch. [all cores]")

@@ -26,6 +26,7 @@ from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.transactions import create_tables
 from tasearch.training.device import configure, environment, resolve_device
+from tasearch.training.precision import faster_precision
 from tasearch.worker.command import command_of
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.loop import SearchWorker
@@ -138,19 +139,32 @@ class Session:
         )
 
     def _register(self, records: Records) -> None:
-        """Create the study's record, or refuse where it exists with another configuration."""
-        plan = self.plan
-        config = study_config(plan, self.dataset, self.device)
-        versions = {name: version(name) for name in LIBRARIES}
-        if records.studies.create(plan.study_name, plan.identity, config, versions):
-            return
-        stored = records.studies.find(plan.study_name)
+        """Create the study's record, or refuse where it exists with another configuration.
+
+        Precision is resolved here, once: what a study was created with is kept, whatever this machine would choose.
+        """
+        name, identity = self.plan.study_name, self.plan.identity
+        stored = records.studies.find(name)
+        if stored is None:
+            plan = self.plan.with_precision(self._resolved_precision())
+            versions = {library: version(library) for library in LIBRARIES}
+            if records.studies.create(name, identity, study_config(plan, self.dataset, self.device), versions):
+                self.plan = plan
+                return
+            stored = records.studies.find(name)
         if stored is None:
             raise StorageError(
-                f"study {plan.study_name!r} was deleted while it was being opened", hint="run the same command again"
+                f"study {name!r} was deleted while it was being opened", hint="run the same command again"
             )
-        refuse_changed_identity(plan.study_name, stored.identity, plan.identity)
-        records.studies.update_config(plan.study_name, config)
+        refuse_changed_identity(name, stored.identity, identity)
+        self.plan = self.plan.with_precision(stored.config["recipe"]["precision"])
+        records.studies.update_config(name, study_config(self.plan, self.dataset, self.device))
+
+    def _resolved_precision(self) -> str:
+        if self.plan.precision != "auto":
+            return self.plan.precision
+        space = self.plan.space
+        return faster_precision([self.plan.stages.model(name) for name in (space.teacher, space.student)], self.device)
 
 
 def database_url(settings: Settings) -> str:
@@ -219,5 +233,6 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> li
         if ladder
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {len(space.all_chains())} chains ({pairs}), "
-        f"{recipe.epochs} epochs a stage, {finals}; on {environment(device).device}",
+        f"{recipe.epochs} epochs a stage, {finals}",
+        f"on {environment(device).device}, {torch.get_num_threads()} threads, {recipe.precision}",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,16 @@ class StudyPlan:
         """Number of (temperature, KD weight) pairs."""
         return len(self.space.temperatures) * len(self.space.kd_weights)
 
+    @property
+    def precision(self) -> str:
+        """`auto` until it is resolved."""
+        return self.stages.recipe.precision
+
+    def with_precision(self, precision: str) -> StudyPlan:
+        """Return the plan with its precision resolved; its identity keeps what was asked for."""
+        recipe = dataclasses.replace(self.stages.recipe, precision=precision)
+        return dataclasses.replace(self, stages=dataclasses.replace(self.stages, recipe=recipe))
+
     def sampler(self) -> ChainSampler:
         """Return the sampler of the study."""
         return ChainSampler(
@@ -66,7 +77,7 @@ def check_names(settings: Settings) -> None:
 
 
 def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
-    """Check models, ladder and budgets against the data and return the plan.
+    """Check models, ladder and budgets against the data and return the plan, its precision as asked for.
 
     Raises ModelError or ConfigError before anything is trained or created.
     """

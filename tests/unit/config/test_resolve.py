@@ -75,7 +75,7 @@ def test_a_value_out_of_range_is_named_with_its_flag(flags: dict[str, str], mess
 
 
 def test_an_error_names_where_the_value_came_from(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="^TASEARCH_TRIALS: got 'abc'"):
+    with pytest.raises(ConfigError, match=r"^TASEARCH_TRIALS: got 'abc'"):
         resolve(BOTH, {"TASEARCH_TRIALS": "abc"}, None)
     path = write(tmp_path / "s.toml", "trials = 0")
     with pytest.raises(ConfigError, match=r"^trials in .*s\.toml: got 0"):

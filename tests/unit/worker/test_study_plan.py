@@ -28,13 +28,13 @@ def test_candidates_may_be_named_and_are_sorted_by_capacity() -> None:
 
 
 def test_a_teacher_that_is_not_larger_is_refused() -> None:
-    with pytest.raises(ConfigError, match="teacher plain2 .* is not larger than student plain6"):
+    with pytest.raises(ConfigError, match=r"teacher plain2 .* is not larger than student plain6"):
         build_plan(settings_of(teacher="plain2", student="plain6"), DATASET)
 
 
 @pytest.mark.parametrize("ta", ["plain2", "plain6", "resnet110"])
 def test_a_ta_outside_the_ladder_is_refused(ta: str) -> None:
-    with pytest.raises(ConfigError, match=f"--tas: {ta} has .* parameters, which is outside the ladder"):
+    with pytest.raises(ConfigError, match=rf"--tas: {ta} has .* parameters, which is outside the ladder"):
         build_plan(settings_of(tas=ta), DATASET)
 
 

@@ -1,0 +1,43 @@
+"""Whole studies in this process, on a small real image folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasearch.cli.main import main
+from tests.image_folder import make_image_folder
+
+Study = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image folder of three classes."""
+    return make_image_folder(tmp_path_factory.mktemp("images") / "pets")
+
+
+@pytest.fixture
+def arguments(images: Path, tmp_path: Path) -> list[str]:
+    """`tasearch optimize` with a budget of seconds, named `pets`, in a home of its own."""
+    budget = "--epochs 2 --batch-size 16 --threads 1 --trials 3 --finalists 1 --replicates 2 --study-name pets"
+    where = ["--dataset", f"folder:{images}", "--home", str(tmp_path / "home")]
+    return ["optimize", "--teacher", "plain6", "--student", "plain2", *budget.split(), *where, "--json", "-q"]
+
+
+@pytest.fixture
+def optimize(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Study:
+    """Run the study with further flags and return its JSON answer."""
+
+    def run(*flags: str, code: int = 0) -> dict[str, Any]:
+        capsys.readouterr()
+        assert main([*arguments, *flags]) == code
+        out = capsys.readouterr().out
+        answer: dict[str, Any] = json.loads(out) if out else {}
+        return answer
+
+    return run

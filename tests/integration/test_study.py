@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasearch.cli.main import main
+from tasearch.worker import session
+from tests.integration.conftest import Study
+
+
+def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(home / "studies.db") as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_more_trials_that_put_others_ahead_open_test_again_on_unseen_replicates(
+    optimize: Study, tmp_path: Path
+) -> None:
+    optimize()
+    optimize("--trials", "9")
+    rounds = query(
+        tmp_path / "home", "SELECT round, min(replicate), max(replicate) FROM tasearch_finals GROUP BY round"
+    )
+    # The second round exists only if another chain leads now; either way no replicate is used by two rounds.
+    assert rounds in ([(1, 1, 2)], [(1, 1, 2), (2, 3, 4)])
+
+
+def test_more_replicates_extend_the_finals(optimize: Study, tmp_path: Path) -> None:
+    assert optimize()["verdict"]["n"] == 2
+    assert optimize("--replicates", "4")["verdict"]["n"] == 4
+    assert query(tmp_path / "home", "SELECT DISTINCT round FROM tasearch_finals") == [(1,)]
+
+
+def test_finals_use_fresh_replicates_under_the_same_teacher(optimize: Study, tmp_path: Path) -> None:
+    optimize()
+    home = tmp_path / "home"
+    assert query(home, "SELECT count(*) FROM tasearch_stages WHERE student = 'plain6'") == [(1,)]
+    assert query(home, "SELECT DISTINCT replicate FROM tasearch_finals ORDER BY 1") == [(1,), (2,)]
+
+
+def test_another_study_on_the_same_store_trains_nothing_that_is_there(optimize: Study) -> None:
+    first = optimize()
+    second = optimize("--study-name", "again")
+    assert first["stages"]["trained"] > 0
+    assert second["stages"]["trained"] == 0
+    assert second["verdict"] == first["verdict"]
+
+
+def test_precision_is_resolved_once_and_kept(optimize: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "faster_precision", lambda *_: "bfloat16")
+    optimize()
+    monkeypatch.setattr(session, "faster_precision", lambda *_: "float32")
+    assert optimize()["stages"]["trained"] == 0
+    stored = query(tmp_path / "home", "SELECT DISTINCT json_extract(spec, '$.recipe.precision') FROM tasearch_stages")
+    assert stored == [("bfloat16",)]
+
+
+def test_a_search_of_failures_ends_with_exit_code_3_and_says_why(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At this temperature the softened logits overflow, so every distilled stage diverges."""
+    assert main([*arguments, "--temperatures", "1e-42", "--trials", "1"]) == 3
+    error = capsys.readouterr().err
+    assert "no trial of study 'pets' completed: 1 failed" in error
+    assert "diverged in epoch 1" in error
+
+
+def test_one_replicate_gives_a_verdict_without_an_interval(optimize: Study) -> None:
+    verdict = optimize("--replicates", "1")["verdict"]
+    assert (verdict["n"], verdict["separated"], verdict["ci_low"]) == (1, False, None)
+
+
+def test_an_empty_ladder_tunes_direct_distillation_only(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = arguments.index("--finalists")
+    assert main([*arguments[:at], *arguments[at + 2 :], "--teacher", "plain4"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert {entry["chain"] for entry in answer["ranking"]} == {"plain4 > plain2"}
+    assert "no chain with a TA was compared" in answer["verdict"]["text"]
+
+
+def test_an_exhausted_space_ends_the_search_with_exit_code_0(optimize: Study) -> None:
+    answer = optimize("--temperatures", "4", "--kd-weights", "0.9", "--trials", "30")
+    assert answer["trials"]["complete"] == 2
+    assert {entry["chain"] for entry in answer["ranking"]} == {"plain6 > plain2", "plain6 > plain4 > plain2"}
+
+
+def test_the_best_chain_of_the_answer_leads_the_ranking(optimize: Study) -> None:
+    answer = optimize()
+    assert answer["best"]["chain"] == answer["ranking"][0]["chain"]
+    assert answer["best"]["val_accuracy"] == max(entry["val_accuracy"] for entry in answer["ranking"])
+
+
+def test_the_report_is_one_file_where_the_answer_says(optimize: Study) -> None:
+    page = Path(optimize()["report"])
+    assert page.name == "report.html"
+    assert "<html" in page.read_text(encoding="utf-8")[:300]
