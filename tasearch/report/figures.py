@@ -11,6 +11,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -174,35 +175,31 @@ def _capacity_hover(point: CapacityPoint) -> str:
 
 
 def _add_reference(figure: go.Figure, reference: Reference, shown: AccuracyRange) -> None:
-    """Draw a baseline as a line, or name it at the edge beyond which it lies."""
+    """Draw a baseline as a line with its name; one beyond the axis runs along the edge and says so."""
     text = f"{html.escape(reference.label)} {wording.percent(reference.accuracy)}"
-    left = reference.label == "NOKD"
-    place = {"x": 0 if left else 1, "xref": "paper", "xanchor": "left" if left else "right"}
     look = {"showarrow": False, "font": {"size": 12, "color": INK}, "bgcolor": "rgba(255,255,255,0.75)"}
     if shown.shows(reference.accuracy):
-        y = 100 * reference.accuracy
-        dash = REFERENCE_DASH.get(reference.label, "longdashdot")
-        figure.add_shape(
-            type="line",
-            xref="paper",
-            x0=0,
-            x1=1,
-            y0=y,
-            y1=y,
-            layer="below",
-            line={"color": MUTED, "width": 1.5, "dash": dash},
-        )
-        figure.add_annotation(text=text, y=y, yanchor="bottom", **place, **look)
+        left = reference.label == "NOKD"
+        at: dict[str, Any] = {"y": 100 * reference.accuracy, "yref": "y"}
+        place = {"x": 0 if left else 1, "xanchor": "left" if left else "right", "yanchor": "bottom"}
     else:
         above = reference.accuracy > shown.high
-        figure.add_annotation(
-            text=f"{'↑' if above else '↓'} {text}, off the scale",
-            y=1 if above else 0,
-            yref="paper",
-            yanchor="top" if above else "bottom",
-            **place,
-            **look,
-        )
+        at = {"y": 1 if above else 0, "yref": "paper"}
+        # In the middle, where the names of the other baselines are not.
+        place = {"x": 0.5, "xanchor": "center", "yanchor": "top" if above else "bottom"}
+        text = f"{'↑' if above else '↓'} {text}, off the scale"
+    figure.add_shape(
+        type="line",
+        xref="paper",
+        yref=at["yref"],
+        x0=0,
+        x1=1,
+        y0=at["y"],
+        y1=at["y"],
+        layer="below",
+        line={"color": MUTED, "width": 1.5, "dash": REFERENCE_DASH.get(reference.label, "longdashdot")},
+    )
+    figure.add_annotation(text=text, xref="paper", **at, **place, **look)
 
 
 def draw_finals(arms: Sequence[ArmDifference]) -> go.Figure:

@@ -12,22 +12,13 @@ from tasearch.training.device import autocast
 
 EVALUATION_BATCH = 500
 """Fixed: another batch size gives other bits (invariant 4)."""
+_HALF_MAX = 65504.0
 
 
-@torch.no_grad()
 def predictions(net: nn.Module, source: ViewSource, *, precision: str) -> Tensor:
     """Return the predicted class of every sample of a split without augmentation, shape (N,), on the CPU."""
-    was_training = net.training
-    net.eval()
-    found: list[Tensor] = []
-    try:
-        for indices in _blocks(source.num_samples, source.device):
-            images = source.plain_batch(indices).contiguous(memory_format=torch.channels_last)
-            with autocast(source.device, precision):
-                found.append(net(images).argmax(dim=1))
-    finally:
-        net.train(was_training)
-    return torch.cat(found).cpu()
+    blocks = _forward(net, source.plain_batch, source.num_samples, source.device, precision)
+    return torch.cat([logits.argmax(dim=1) for logits in blocks]).cpu()
 
 
 def accuracy(net: nn.Module, source: ViewSource, *, precision: str) -> float:
@@ -36,7 +27,6 @@ def accuracy(net: nn.Module, source: ViewSource, *, precision: str) -> float:
     return int(correct.sum()) / source.num_samples
 
 
-@torch.no_grad()
 def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable[[], None]) -> Tensor:
     """Return the net's logits on every view of an epoch, shape (N, K), float16, on the CPU.
 
@@ -44,21 +34,25 @@ def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable
     that a stored table and a fresh one are the same bits (invariant 4). `tick` is called after every block and may
     raise to stop.
     """
-    was_training = net.training
-    net.eval()
     found: list[Tensor] = []
-    try:
-        for indices in _blocks(views.num_samples, views.device):
-            images = views.batch(indices).contiguous(memory_format=torch.channels_last)
-            with autocast(views.device, precision):
-                logits = net(images)
-            found.append(logits.float().clamp(-65504.0, 65504.0).half())
-            tick()
-    finally:
-        net.train(was_training)
+    for logits in _forward(net, views.batch, views.num_samples, views.device, precision):
+        found.append(logits.float().clamp(-_HALF_MAX, _HALF_MAX).half())
+        tick()
     return torch.cat(found).cpu()
 
 
-def _blocks(num_samples: int, device: torch.device) -> Iterator[Tensor]:
-    for start in range(0, num_samples, EVALUATION_BATCH):
-        yield torch.arange(start, min(start + EVALUATION_BATCH, num_samples), device=device)
+def _forward(
+    net: nn.Module, batch: Callable[[Tensor], Tensor], num_samples: int, device: torch.device, precision: str
+) -> Iterator[Tensor]:
+    """Yield the logits of all samples, block by block, in their order; the net's mode is put back at the end."""
+    was_training = net.training
+    net.eval()
+    try:
+        for start in range(0, num_samples, EVALUATION_BATCH):
+            indices = torch.arange(start, min(start + EVALUATION_BATCH, num_samples), device=device)
+            with torch.no_grad(), autocast(device, precision):
+                logits: Tensor = net(batch(indices).contiguous(memory_format=torch.channels_last))
+            # Outside the block: a generator must not leave its caller in another mode between two values.
+            yield logits
+    finally:
+        net.train(was_training)
