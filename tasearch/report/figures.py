@@ -181,7 +181,7 @@ def _add_reference(figure: go.Figure, reference: Reference, shown: AccuracyRange
     if shown.shows(reference.accuracy):
         left = reference.label == "NOKD"
         at: dict[str, Any] = {"y": 100 * reference.accuracy, "yref": "y"}
-        place = {"x": 0 if left else 1, "xanchor": "left" if left else "right", "yanchor": "bottom"}
+        place: dict[str, Any] = {"x": 0 if left else 1, "xanchor": "left" if left else "right", "yanchor": "bottom"}
     else:
         above = reference.accuracy > shown.high
         at = {"y": 1 if above else 0, "yref": "paper"}

@@ -234,5 +234,5 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> li
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {len(space.all_chains())} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
-        f"on {environment(device).device}, {torch.get_num_threads()} threads, {recipe.precision}",
+        f"on {environment(device).device}, CPU threads: {torch.get_num_threads()}, precision: {recipe.precision}",
     ]

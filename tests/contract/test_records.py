@@ -260,6 +260,12 @@ class TestStudies:
         records.studies.append_attr("s", "test_opened_at", "first")
         assert records.studies.append_attr("s", "test_opened_at", "again") == {"test_opened_at": ["first", "again"]}
 
+    def test_of_two_workers_on_one_occasion_the_first_is_noted(self, records: Records) -> None:
+        records.studies.create("s", {}, {}, {})
+        for value, occasion in (("first", "round 1"), ("second", "round 1"), ("third", "round 2")):
+            attrs = records.studies.append_attr("s", "opened", value, occasion=occasion)
+        assert attrs["opened"] == ["first", "third"]
+
     def test_config_is_replaced(self, records: Records) -> None:
         records.studies.create("s", {}, {"trials": 40}, {})
         records.studies.update_config("s", {"trials": 60})

@@ -1,0 +1,213 @@
+"""Images per second of a stage: tasearch with and without stored teacher logits against loops written by hand.
+
+    python tests/bench/stage_throughput.py [--json] [--pairs "plain10 > plain2"] [--rounds 3]
+
+All ways see random 32 x 32 images with shifts and flips, batches of 128, no validation, torch's default threads. The
+ways of a pair take turns within one run; medians over the rounds are printed, and ratios of tasearch to each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tasearch.data.dataset import Split
+from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.domain.result import EpochResult
+from tasearch.domain.spec import DataSpec, Distillation, ModelSpec, Recipe, StageSpec
+from tasearch.models.registry import build_model
+from tasearch.training.evaluate import logits_table
+from tasearch.training.loop import NUMERICS_VERSION, StageData, fit
+from tasearch.training.precision import faster_precision
+from tests.bench.loops import BATCH, KD_WEIGHT, TEMPERATURE, paper_loop, tidy_loop, tuned_loop
+
+PAIRS = ("plain10 > plain2", "resnet20 > resnet8", "resnet110 > resnet8", "resnet110 > resnet20")
+CPU = torch.device("cpu")
+STEPS = 8
+"""Steps of one measurement of a loop, after two that are not counted."""
+DATA = DataSpec(
+    name="random",
+    content_hash="",
+    image_size=32,
+    channels=3,
+    num_classes=10,
+    num_train=STEPS * BATCH,
+    num_val=8,
+    shift=4,
+    flip=True,
+)
+
+
+class _Unwatched:
+    """A control that does nothing."""
+
+    def tick(self) -> None:
+        """Nothing."""
+
+    def epoch_done(self, point: EpochResult) -> None:
+        """Nothing."""
+
+    def save(self, checkpoint: bytes) -> None:
+        """Nothing."""
+
+
+def random_split(count: int) -> Split:
+    """Return random images: what they show does not change the speed."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return Split(images, torch.randint(0, 10, (count,), generator=generator))
+
+
+def measure(pair: str, rounds: int) -> dict[str, object]:
+    """Return the figures of one pair, in images per second."""
+    teacher, student = (_model(name) for name in pair.split(" > "))
+    train = random_split(DATA.num_train)
+    statistics = channel_statistics(train)
+    source = ViewSource(train, DATA, statistics, CPU)
+    data = StageData(train=source, val=ViewSource(random_split(DATA.num_val), DATA, statistics, CPU))
+    spec = _stage(teacher, student, faster_precision([teacher, student], CPU))
+    guide = build_model(teacher, seed=1).to(memory_format=torch.channels_last)
+
+    def table(epoch: int) -> Tensor:
+        return logits_table(guide, source.views(0, epoch), precision=spec.recipe.precision, tick=lambda: None)
+
+    stored = {epoch: table(epoch) for epoch in range(1, spec.recipe.epochs + 1)}
+    ways: dict[str, Callable[[], float]] = {
+        "warm": lambda: _stage_rate(spec, data, stored.__getitem__),
+        "cold": lambda: _stage_rate(spec, data, table),
+        "loop_paper": _loop_rate(paper_loop(teacher, student, train.images, train.labels, DATA.shift)),
+        "loop_tidy": _loop_rate(tidy_loop(teacher, student, source)),
+        "loop_tuned": _loop_rate(tuned_loop(teacher, student, source)),
+        "limit": lambda: convolution_rate(student),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            rates[name].append(way())
+    found = {name: median(values) for name, values in rates.items()}
+    return {"pair": pair, **found, "share_of_limit": found["warm"] / found["limit"], "precision": spec.recipe.precision}
+
+
+def convolution_rate(model: ModelSpec) -> float:
+    """Return images per second of the net's convolutions alone, forward and backward, in the best layout and type."""
+    best = float("inf")
+    for dtype in (torch.float32, torch.bfloat16):
+        for layout in (torch.contiguous_format, torch.channels_last):
+            best = min(best, sum(_convolution_seconds(*layer, dtype, layout) for layer in _convolutions(model)))
+    return BATCH / best
+
+
+def _convolutions(model: ModelSpec) -> list[tuple[nn.Conv2d, tuple[int, ...]]]:
+    net, found = build_model(model, seed=0).eval(), []
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, _: found.append((module, tuple(inputs[0].shape[1:]))))
+        for module in net.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    with torch.no_grad():
+        net(torch.zeros(1, model.in_channels, model.image_size, model.image_size))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _convolution_seconds(
+    layer: nn.Conv2d, shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format
+) -> float:
+    # The first layer needs no gradient of its input, as in training.
+    inputs = torch.randn(BATCH, *shape).to(dtype).contiguous(memory_format=layout).requires_grad_(shape[0] > 3)
+    weight = layer.weight.detach().to(dtype).contiguous(memory_format=layout).requires_grad_(True)
+    fastest = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        out = F.conv2d(inputs, weight, stride=layer.stride, padding=layer.padding)
+        out.backward(torch.ones_like(out))  # type: ignore[no-untyped-call]
+        fastest = min(fastest, time.perf_counter() - started)
+    return fastest
+
+
+def _stage_rate(spec: StageSpec, data: StageData, logits: Callable[[int], Tensor]) -> float:
+    started = time.perf_counter()
+    fit(spec, data, CPU, _Unwatched(), teacher_logits=logits)
+    return spec.recipe.epochs * DATA.num_train / (time.perf_counter() - started)
+
+
+def _loop_rate(loop: Iterator[None]) -> Callable[[], float]:
+    """Return a measurement that goes on with the same loop: start-up is not counted against it."""
+
+    def rate() -> float:
+        for _ in range(2):
+            next(loop)
+        started = time.perf_counter()
+        for _ in range(STEPS):
+            next(loop)
+        return STEPS * BATCH / (time.perf_counter() - started)
+
+    return rate
+
+
+def _model(name: str) -> ModelSpec:
+    return ModelSpec(name=name, in_channels=3, image_size=32, num_classes=10)
+
+
+def _stage(teacher: ModelSpec, student: ModelSpec, precision: str) -> StageSpec:
+    recipe = Recipe(
+        epochs=2,
+        batch_size=BATCH,
+        learning_rate=0.05,
+        schedule="cosine",
+        momentum=0.9,
+        weight_decay=5e-4,
+        precision=precision,
+    )
+
+    def stage(model: ModelSpec, distillation: Distillation | None) -> StageSpec:
+        return StageSpec(
+            student=model,
+            distillation=distillation,
+            recipe=recipe,
+            data=DATA,
+            replicate=0,
+            numerics_version=NUMERICS_VERSION,
+        )
+
+    taught = Distillation(teacher=stage(teacher, None), temperature=TEMPERATURE, kd_weight=KD_WEIGHT)
+    return stage(student, taught)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print a list of objects")
+    parser.add_argument("--pairs", nargs="*", default=PAIRS, help="which pairs, as 'teacher > student'")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each way")
+    arguments = parser.parse_args()
+    found = []
+    for pair in arguments.pairs:
+        row = measure(pair, arguments.rounds)
+        found.append(row)
+        if not arguments.json:
+            figures = {name: value for name, value in row.items() if isinstance(value, float)}
+            print(f"{pair} ({row['precision']}, {torch.get_num_threads()} threads), images/s:")
+            print("  " + ", ".join(f"{name} {value:,.0f}" for name, value in figures.items() if value > 1))
+            ratios = {name: figures["warm"] / figures[name] for name in ("loop_paper", "loop_tidy", "loop_tuned")}
+            cold = figures["cold"] / figures["loop_tuned"]
+            print("  warm against " + ", ".join(f"{name} {value:.1f}x" for name, value in ratios.items()), end="")
+            print(f"; cold against loop_tuned {cold:.2f}x; share of limit {figures['share_of_limit']:.2f}", flush=True)
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
