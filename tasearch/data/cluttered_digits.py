@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from tasearch.data.dataset import DataRequest, Source, Split
 from tasearch.data.draws import Draws
@@ -83,6 +82,9 @@ def load(request: DataRequest) -> Source:
 
 def _split_scans() -> tuple[_Scans, _Scans, _Scans]:
     """Return the scans of train, val and test, stratified by class, in an order that alternates between classes."""
+    # Imported here: scikit-learn takes a second, and other datasets do without it.
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int64)
     shuffled = Draws("cluttered-digits scans").permutation(len(labels))

@@ -57,12 +57,16 @@ class ChainSampler(BaseSampler):
                 chain = self.space.build([], temperature, kd_weight)
                 if chain.key not in known:
                     return self.space.params(chain)
+        # Direct distillation never has more than half of the trials while there are chains with TAs to try.
+        unseen = [chain for chain in self.space.all_chains() if chain.key not in known]
+        if 2 * direct > len(chains):
+            unseen = [chain for chain in unseen if not chain.is_direct] or unseen
+        allowed = {chain.key for chain in unseen}
         params: dict[str, Any] = {}
         for proposal in range(PROPOSALS):
             params = self._propose(study, trial, search_space, proposal)
-            if self.space.chain(params).key not in known:
+            if self.space.chain(params).key in allowed:
                 return params
-        unseen = [chain for chain in self.space.all_chains() if chain.key not in known]
         if unseen:
             draw = random.Random(seed_for(self.seed, "unseen chain", trial.number))
             return self.space.params(draw.choice(unseen))

@@ -10,14 +10,15 @@ from tasearch.config.settings import Settings
 _LOCATIONS = ("home", "storage", "artifacts", "data_dir", "study_name")
 
 
-def command_of(settings: Settings, study_name: str) -> str:
+def command_of(settings: Settings, study_name: str, precision: str) -> str:
     """Return `tasearch optimize ...` with every setting that is not its default; locations are left out.
 
-    A study that was named by hand keeps its name; a generated name follows from the rest.
+    `precision` is the resolved one: elsewhere `auto` may choose another. A study that was named by hand keeps its
+    name; a generated name follows from the rest.
     """
     words = ["tasearch", "optimize"]
     for name, field in Settings.model_fields.items():
-        value = getattr(settings, name)
+        value = precision if name == "precision" else getattr(settings, name)
         if name in _LOCATIONS or value is None or (not field.is_required() and value == field.default):
             continue
         words += [flag_of(name), _text(value)]

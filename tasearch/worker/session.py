@@ -190,7 +190,7 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device) -> dic
         "class_names": list(dataset.class_names),
         "capacities": plain(plan.capacities),
         "environment": plain(environment(device)),
-        "command": command_of(plan.settings, plan.study_name),
+        "command": command_of(plan.settings, plan.study_name, plan.precision),
         "num_finalists": plan.num_finalists,
     }
 

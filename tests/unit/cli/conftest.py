@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from tasearch.cli.main import main
 
-SMALL = ("--threads", "1", "--epochs", "1", "--trials", "2", "--replicates", "1", "--limit-train", "30")
+SMALL = (
+    *("--threads", "1", "--precision", "float32"),
+    *("--epochs", "1", "--trials", "2", "--replicates", "1", "--limit-train", "30"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(here: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def _as_before() -> Iterator[None]:
+    """Put back what a command sets for its whole process."""
+    logger = logging.getLogger("tasearch")
+    level, deterministic, threads = logger.level, torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    yield
+    logger.setLevel(level)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run(_as_before: None, here: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command line in `here`."""
 
     def run(arguments: Sequence[str]) -> Answer:

@@ -50,6 +50,12 @@ def test_direct_distillation_has_half_of_the_trials_until_its_quota_is_met(tmp_p
     assert all(sum(direct[: 2 * count]) >= count for count in (1, 2, 3))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_chain_with_tas_is_tried_at_least_in_every_second_trial(tmp_path: Path, seed: int) -> None:
+    tried = [proposal.chain.is_direct for proposal in run(make_study(tmp_path, seed=seed, quota=1), 8)]
+    assert all(sum(tried[:count]) <= (count + 1) // 2 for count in range(1, 9))
+
+
 def test_the_same_seed_gives_the_same_trials_also_when_interrupted(tmp_path: Path) -> None:
     whole, first = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()

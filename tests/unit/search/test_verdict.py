@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 from scipy import stats
 
@@ -17,7 +19,7 @@ CHAINS = {
 
 
 def rows_of(
-    test: dict[str, list[float | None]], val: dict[str, list[float]] | None = None, *, number: int = 1
+    test: Mapping[str, Sequence[float | None]], val: Mapping[str, Sequence[float]] | None = None, *, number: int = 1
 ) -> list[FinalRow]:
     return [
         FinalRow(
@@ -44,7 +46,7 @@ def test_the_interval_is_the_paired_t_interval_of_scipy() -> None:
     differences = [0.01, 0.03, 0.02, 0.00]
     expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
     interval = paired_interval(differences)
-    assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert [interval.low, interval.high] == pytest.approx([expected.low, expected.high])
 
 
 def test_one_replicate_has_no_interval() -> None:

@@ -67,6 +67,14 @@ def test_folder_is_refused(tmp_path: Path) -> None:
     assert f"sqlite:///{tmp_path}/studies.db" in error.hint
 
 
+@pytest.mark.parametrize("name", ["studies.db", "absent/studies.db"])
+def test_a_database_that_must_exist_is_looked_for(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StorageError, match="there is no database") as caught:
+        parse_storage_url(f"sqlite:///{tmp_path / name}", must_exist=True)
+    assert "tasearch optimize" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_parent_folder_is_refused_and_not_made(tmp_path: Path) -> None:
     assert "does not exist" in refusal(f"sqlite:///{tmp_path}/no/studies.db").message
     assert list(tmp_path.iterdir()) == []

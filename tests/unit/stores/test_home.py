@@ -58,6 +58,26 @@ def test_home_that_may_not_be_written_is_refused(root: str) -> None:
         Home(Path(root)).prepare()
 
 
+@pytest.mark.parametrize("root", ["/proc/home", "file/home"])
+def test_a_check_refuses_what_could_not_be_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write in the folder"):
+        Home(Path(root)).check_writable()
+
+
+def test_a_check_makes_nothing(tmp_path: Path) -> None:
+    Home(tmp_path / "a" / "home").check_writable()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_root_alone_can_be_made(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a" / "home")
+    home.make_root()
+    assert home.root.is_dir()
+    assert list(home.root.iterdir()) == []
+
+
 def test_report_folder_is_named_after_the_study(tmp_path: Path) -> None:
     assert Home(tmp_path).report_folder("plain10-plain2-digits-0a1b2c3d") == (
         tmp_path / "reports" / "plain10-plain2-digits-0a1b2c3d"

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from tasearch.domain.errors import StorageError
 from tasearch.stores.engine import open_engine
-from tasearch.stores.transactions import epoch_now, read, write
+from tasearch.stores.transactions import create_tables, epoch_now, read, write
 
 
 @pytest.fixture
@@ -99,3 +99,24 @@ def test_reading_takes_no_write_lock(engine: Engine) -> None:
     count(engine)
     write(engine, insert)
     assert [statement for statement in begun if statement.startswith("BEGIN")] == ["BEGIN", "BEGIN IMMEDIATE"]
+
+
+def test_tables_that_another_process_makes_meanwhile_are_tried_again(engine: Engine) -> None:
+    flaky = Flaky(2, "table t already exists")
+
+    def create() -> str:
+        with engine.begin() as connection:
+            flaky(connection)
+        return "made"
+
+    assert create_tables(create) == "made"
+    assert flaky.tries == 3
+
+
+def test_tables_that_cannot_be_made_are_given_up(engine: Engine) -> None:
+    def create() -> None:
+        with engine.begin() as connection:
+            Flaky(1)(connection)
+
+    with pytest.raises(OperationalError, match="locked"):
+        create_tables(create, patience=0.0)

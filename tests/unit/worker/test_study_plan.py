@@ -107,10 +107,11 @@ def test_the_same_configuration_is_accepted() -> None:
 
 def test_the_command_holds_what_is_not_default() -> None:
     settings = settings_of(trials=3, temperatures="2,4", home="/elsewhere")
-    assert command_of(settings, "generated") == (
-        "tasearch optimize --teacher plain6 --student plain2 --dataset cifar10 --temperatures 2,4 --trials 3"
+    assert command_of(settings, "generated", "bfloat16") == (
+        "tasearch optimize --teacher plain6 --student plain2 --dataset cifar10 --temperatures 2,4 --trials 3 "
+        "--precision bfloat16"
     )
 
 
 def test_the_command_keeps_a_name_that_was_given() -> None:
-    assert command_of(settings_of(study_name="my study"), "my study").endswith("--study-name 'my study'")
+    assert command_of(settings_of(study_name="my study"), "my study", "float32").endswith("--study-name 'my study'")

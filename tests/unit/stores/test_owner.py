@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+
+from tasearch.stores.owner import current_owner, is_known_dead
+
+
+def test_this_process_is_alive() -> None:
+    assert not is_known_dead(current_owner())
+
+
+def test_a_later_process_of_the_same_number_is_another_owner() -> None:
+    host, pid, start = current_owner().rsplit(":", 2)
+    assert is_known_dead(f"{host}:{pid}:{int(start) - 1}")
+
+
+def test_a_process_that_has_ended_is_dead() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert is_known_dead(f"{platform.node()}:{process.pid}:1")
+
+
+def test_an_ended_process_that_nobody_has_waited_for_is_dead() -> None:
+    code = "import sys; from tasearch.stores.owner import current_owner; print(current_owner(), flush=True)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        owner = process.stdout.readline().strip()
+    deadline = time.monotonic() + 20
+    while not is_known_dead(owner) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    # Not polled before: until then the system keeps the process in its table.
+    assert is_known_dead(owner)
+    process.wait()
+
+
+def test_nothing_is_known_of_other_hosts() -> None:
+    assert not is_known_dead("somewhere-else:1:1")
