@@ -146,7 +146,7 @@ class Session:
         name, identity = self.plan.study_name, self.plan.identity
         stored = records.studies.find(name)
         if stored is None:
-            plan = self.plan.with_precision(self._resolved_precision())
+            plan = self.plan.with_precision(self._resolved_precision(records))
             versions = {library: version(library) for library in LIBRARIES}
             if records.studies.create(name, identity, study_config(plan, self.dataset, self.device), versions):
                 self.plan = plan
@@ -160,9 +160,19 @@ class Session:
         self.plan = self.plan.with_precision(stored.config["recipe"]["precision"])
         records.studies.update_config(name, study_config(self.plan, self.dataset, self.device))
 
-    def _resolved_precision(self) -> str:
+    def _resolved_precision(self, records: Records) -> str:
+        """Return the precision that was asked for; for `auto` what this store has measured before, or a measurement.
+
+        Measurements waver, and studies of one teacher share stages only where they chose alike.
+        """
         if self.plan.precision != "auto":
             return self.plan.precision
+        here, identity = plain(environment(self.device)), self.plan.identity
+        for study in records.studies.list_all():
+            same = study.identity["teacher"] == identity["teacher"] and study.config["environment"] == here
+            asked = study.identity["recipe"]["precision"] == "auto"
+            if same and asked and study.identity["data"]["image_size"] == identity["data"]["image_size"]:
+                return str(study.config["recipe"]["precision"])
         space = self.plan.space
         return faster_precision([self.plan.stages.model(name) for name in (space.teacher, space.student)], self.device)
 

@@ -59,6 +59,13 @@ def test_precision_is_resolved_once_and_kept(optimize: Study, tmp_path: Path, mo
     assert stored == [("bfloat16",)]
 
 
+def test_studies_of_one_teacher_use_one_measurement(optimize: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "faster_precision", lambda *_: "bfloat16")
+    optimize()
+    monkeypatch.setattr(session, "faster_precision", lambda *_: "float32")
+    assert optimize("--study-name", "again")["stages"]["trained"] == 0
+
+
 def test_a_search_of_failures_ends_with_exit_code_3_and_says_why(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
