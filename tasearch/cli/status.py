@@ -27,7 +27,7 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text
     from tasearch.report.wording import printable
-    from tasearch.worker.snapshot import Snapshot, panel_rows
+    from tasearch.worker.snapshot import Snapshot, duration, is_gone, panel_rows
 
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
     url = existing_url(location_from(flags))
@@ -39,12 +39,22 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
     if as_json:
         answer = to_json(view, None, view.stages_trained, view.stages_reused)
         answer["workers"] = [
-            {"worker": worker_id, "seconds_since_update": round(age, 1), **dataclasses.asdict(snapshot)}
+            {
+                "worker": worker_id,
+                "gone": is_gone(worker_id, age),
+                "seconds_since_update": round(age, 1),
+                **dataclasses.asdict(snapshot),
+            }
             for worker_id, snapshot, age in workers
         ]
         print_json(answer)
         return 0
     for worker_id, snapshot, age in workers:
+        if is_gone(worker_id, age):
+            click.echo(
+                f"worker {worker_id} is gone, last seen {duration(age)} ago; the same command goes on from there"
+            )
+            continue
         click.echo(f"worker {worker_id}, seen {age:.0f} s ago")
         for name, value in panel_rows(snapshot):
             click.echo(printable(f"  {name:<12} {value}"))

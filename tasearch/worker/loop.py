@@ -12,11 +12,11 @@ from tasearch.domain.result import EpochResult, StageResult, TrialRow, TrialStat
 from tasearch.domain.spec import StageSpec
 from tasearch.search.finals import finalists, tuned_blkd
 from tasearch.search.study import ChainStudy, Proposal
-from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
 from tasearch.stores.turns import turn
 from tasearch.training.loop import InterruptedStage
-from tasearch.worker.progress import WORKER_TIMEOUT_SECONDS, Progress
+from tasearch.worker.progress import Progress
+from tasearch.worker.snapshot import is_gone
 from tasearch.worker.study_plan import StudyPlan
 
 logger = logging.getLogger(__name__)
@@ -159,10 +159,10 @@ class SearchWorker:
         }
 
     def _is_alive(self, worker_id: str) -> bool:
-        if worker_id == self.worker_id or is_known_dead(worker_id):
+        if worker_id == self.worker_id:
             return False
         ages = {name: age for name, _, age in self.records.workers.all(self.plan.study_name)}
-        return ages.get(worker_id, WORKER_TIMEOUT_SECONDS) < WORKER_TIMEOUT_SECONDS
+        return worker_id in ages and not is_gone(worker_id, ages[worker_id])
 
 
 def _reasons(rows: Sequence[TrialRow]) -> str:

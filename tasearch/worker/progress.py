@@ -15,8 +15,6 @@ from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import Snapshot
 
 PUBLISH_SECONDS = 2.0
-WORKER_TIMEOUT_SECONDS = 60.0
-"""A worker that has not published for this long is taken for gone."""
 
 
 class Display(Protocol):

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasearch.stores.owner import is_known_dead
+
+WORKER_TIMEOUT_SECONDS = 60.0
+"""A worker that has not published for this long is taken for gone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
@@ -37,6 +42,11 @@ class Snapshot:
         """Read what `dataclasses.asdict` wrote, unknown keys of other versions left out."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in payload.items() if name in names})
+
+
+def is_gone(worker_id: str, seconds_since_update: float) -> bool:
+    """Whether a worker that has not signed off is taken for dead: its process is, or it has been silent too long."""
+    return is_known_dead(worker_id) or seconds_since_update >= WORKER_TIMEOUT_SECONDS
 
 
 def panel_rows(snapshot: Snapshot) -> list[tuple[str, str]]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasearch.worker.snapshot import Snapshot, duration, panel_rows
+from tasearch.stores.owner import current_owner
+from tasearch.worker.snapshot import WORKER_TIMEOUT_SECONDS, Snapshot, duration, is_gone, panel_rows
 
 
 def make_snapshot(**changes: Any) -> Snapshot:
@@ -59,3 +60,13 @@ def test_a_payload_of_another_version_is_read() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min 00 s"), (7265, "2 h 01 min")])
 def test_durations_read_naturally(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_worker_of_a_living_process_is_gone_only_after_a_long_silence() -> None:
+    assert not is_gone(current_owner(), 1.0)
+    assert is_gone(current_owner(), WORKER_TIMEOUT_SECONDS)
+
+
+def test_a_worker_of_a_dead_process_is_gone_at_once() -> None:
+    host = current_owner().split(":")[0]
+    assert is_gone(f"{host}:4194304:1", 0.0)
