@@ -51,9 +51,7 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
         return 0
     for worker_id, snapshot, age in workers:
         if is_gone(worker_id, age):
-            click.echo(
-                f"worker {worker_id} is gone, last seen {duration(age)} ago; the same command goes on from there"
-            )
+            click.echo(f"worker {worker_id} is gone, last seen {duration(age)} ago; run the same command to go on")
             continue
         click.echo(f"worker {worker_id}, seen {age:.0f} s ago")
         for name, value in panel_rows(snapshot):

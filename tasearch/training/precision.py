@@ -16,7 +16,9 @@ PRECISIONS = ("float32", "bfloat16")
 WORTH = 0.85
 """bfloat16 is taken where it needs at most this share of float32's time: less is within what a machine wavers."""
 _BATCH = 64
-_ROUNDS = 3
+_LEAST_ROUNDS, _MOST_ROUNDS = 3, 25
+_SECONDS = 1.5
+"""Small nets are measured for this long, large ones for the fewest rounds."""
 
 
 def faster_precision(models: Sequence[ModelSpec], device: torch.device) -> str:
@@ -32,7 +34,9 @@ def faster_precision(models: Sequence[ModelSpec], device: torch.device) -> str:
         images = images.contiguous(memory_format=torch.channels_last)
         for precision in PRECISIONS:
             _pass_seconds(net, images, precision)
-        for _ in range(_ROUNDS):
+        started, rounds = time.perf_counter(), 0
+        while rounds < _LEAST_ROUNDS or (rounds < _MOST_ROUNDS and time.perf_counter() - started < _SECONDS):
+            rounds += 1
             for precision in PRECISIONS:
                 spent[precision][number] = min(spent[precision][number], _pass_seconds(net, images, precision))
     return "bfloat16" if sum(spent["bfloat16"]) <= WORTH * sum(spent["float32"]) else "float32"
