@@ -83,7 +83,11 @@ def _difference(tests: Mapping[str, Mapping[int, float]], arm: str, other: str |
 
 def _sentence(leader: ArmScore | None, blkd: ArmScore | None, interval: Interval | None) -> str:
     if leader is None or blkd is None or interval is None:
-        return "no chain with a TA was compared with direct distillation"
+        alone = "no chain with a TA was compared with direct distillation"
+        versus = None if blkd is None else blkd.versus_nokd
+        if versus is None:
+            return alone
+        return f"{alone}, which differs from no distillation by {signed_points(versus.mean)} points, {_range(versus)}"
     measured = f"{signed_points(interval.mean)} points, {_range(interval)}"
     if interval.low is None or interval.high is None:
         return f"{leader.arm} differs from direct distillation by {measured}: one replicate proves nothing"
@@ -96,12 +100,12 @@ def _sentence(leader: ArmScore | None, blkd: ArmScore | None, interval: Interval
 
 def _notes(scores: Sequence[ArmScore], blkd: ArmScore | None) -> list[str]:
     notes = []
-    if blkd is not None and blkd.versus_nokd is not None:
+    compared = sum(score.role is Role.FINALIST for score in scores)
+    if compared and blkd is not None and blkd.versus_nokd is not None:
         versus = blkd.versus_nokd
         notes.append(
             f"Direct distillation against no distillation: {signed_points(versus.mean)} points, {_range(versus)}."
         )
-    compared = sum(score.role is Role.FINALIST for score in scores)
     if compared > 1:
         notes.append(
             f"Each interval is an ordinary paired 95% t interval; it is not widened for comparing {compared} finalists."
