@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from tasearch.worker.progress import Display
 from tasearch.worker.snapshot import Snapshot, panel_rows
@@ -45,12 +46,13 @@ class LivePanel:
         """Redraw."""
         table = Table.grid(padding=(0, 2))
         for name, value in panel_rows(snapshot):
-            table.add_row(f"[bold]{name}[/bold]", value)
+            # Text, not markup: study names and messages may hold brackets.
+            table.add_row(Text(name, style="bold"), Text(value))
         self._live.update(table)
 
     def line(self, text: str) -> None:
         """Print the line above the panel."""
-        self._live.console.print(text, markup=False, highlight=False)
+        self._live.console.print(Text(text))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from tasearch.domain.errors import StorageError
 from tasearch.report.query import find_study
 from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.home import Home
-from tasearch.stores.records import Records, open_records
+from tasearch.stores.records import Records, has_records, open_records
 from tasearch.stores.studies import StudyRow
 
 
@@ -22,7 +22,12 @@ def existing_url(settings: Settings) -> str:
 
 @contextmanager
 def open_existing(url: str) -> Iterator[Records]:
-    """Give the records of a database, closed at the end of the block."""
+    """Give the records of a database, closed at the end of the block.
+
+    Raises StorageError where tasearch has never written to it.
+    """
+    if not has_records(url):
+        raise StorageError("this database has no studies of tasearch", hint="is --home or --storage right?")
     records = open_records(url)
     try:
         yield records

@@ -14,7 +14,7 @@ import click
 from tasearch.config.resolve import flag_of, resolve
 from tasearch.config.settings import Settings
 
-LOCATION = ("home", "storage", "artifacts")
+LOCATION = ("home", "storage")
 
 
 def settings_options(names: Iterable[str] = Settings.model_fields) -> Callable[[Any], Any]:

@@ -29,17 +29,19 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
         rows = records.studies.list_all()
     if as_json:
         print_json(
-            [
-                {
-                    "study_name": row.study_name,
-                    "created_at": row.created_at.isoformat(timespec="seconds"),
-                    "teacher": row.identity["teacher"],
-                    "student": row.identity["student"],
-                    "dataset": row.identity["data"]["name"],
-                    "verdict": (row.attrs.get("verdict") or {}).get("text"),
-                }
-                for row in rows
-            ]
+            {
+                "studies": [
+                    {
+                        "study_name": row.study_name,
+                        "created_at": row.created_at.isoformat(timespec="seconds"),
+                        "teacher": row.identity["teacher"],
+                        "student": row.identity["student"],
+                        "dataset": row.identity["data"]["name"],
+                        "verdict": (row.attrs.get("verdict") or {}).get("text"),
+                    }
+                    for row in rows
+                ]
+            }
         )
         return 0
     for row in rows:

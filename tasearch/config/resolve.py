@@ -26,6 +26,7 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], study_file
     if study_file is not None:
         for name, value in read_study_file(study_file).items():
             take(name, value, f"{name} in {study_file}")
+    _refuse_unknown_variables(environment)
     if environment.get("OPTUNA_STORAGE"):
         take("storage", environment["OPTUNA_STORAGE"], "OPTUNA_STORAGE")
     for name in Settings.model_fields:
@@ -39,6 +40,14 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], study_file
         return Settings(**values)
     except ValidationError as error:
         raise _config_error(error, origins) from None
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = [ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields]
+    for variable in environment:
+        foreign = not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(f"{ENVIRONMENT_PREFIX}TEST_")
+        if not foreign and variable not in known:
+            raise ConfigError(f"unknown environment variable {variable}", hint=nearest(variable, known))
 
 
 def read_study_file(path: Path) -> dict[str, Any]:

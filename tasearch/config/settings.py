@@ -9,9 +9,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 
 
 def _comma_separated(value: Any) -> Any:
-    """Accept `2,4,8` where a list is wanted; flags and environment variables are text."""
+    """Accept `2,4,8` or a single number where a list is wanted; flags and environment variables are text."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value,)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -109,8 +109,8 @@ class StageSpec:
             return f"{self.student.name} from labels, replicate {self.replicate}"
         kd = self.distillation
         return (
-            f"{kd.teacher.student.name} > {self.student.name}, temperature {kd.temperature:g}, "
-            f"KD weight {kd.kd_weight:g}, replicate {self.replicate}"
+            f"{kd.teacher.student.name} > {self.student.name}, temperature {spelled(float(kd.temperature))}, "
+            f"KD weight {spelled(float(kd.kd_weight))}, replicate {self.replicate}"
         )
 
 
@@ -174,4 +174,9 @@ class ChainSpec:
 
 def _once(values: tuple[float, ...]) -> str:
     shown = values[:1] if len(set(values)) == 1 else values
-    return ", ".join(f"{value:g}" for value in shown)
+    return ", ".join(spelled(value) for value in shown)
+
+
+def spelled(value: float) -> str:
+    """Return the shortest text that reads back as the same number: 4, 0.9, 1e-05."""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -67,6 +67,7 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
     complete = {stage.fingerprint: stage for stage, _ in stages if stage.state == "complete"}
     config, teacher, student = row.config, row.identity["teacher"], row.identity["student"]
     capacities = {name: Capacity(**capacity) for name, capacity in config["capacities"].items()}
+    opened = tuple(row.attrs.get("test_opened", ()))
     return StudyView(
         study_name=row.study_name,
         storage=hide_password(url),
@@ -81,7 +82,8 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         num_test=config["num_test"],
         epochs=config["recipe"]["epochs"],
         config={
-            **config["settings"],
+            **{name: value for name, value in config["settings"].items() if value is not None},
+            **config["recipe"],
             "tas": row.identity["tas"],
             "data": config["data"],
         },
@@ -90,8 +92,8 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         num_trials_planned=config["settings"]["trials"],
         trials=trials,
         finals=finals,
-        verdict=judge(finals, fairness_notes(trials, finals)),
-        test_opened=tuple(row.attrs.get("test_opened", ())),
+        verdict=judge(finals, [*fairness_notes(trials, finals), *_reopened(opened)]),
+        test_opened=opened,
         stages_trained=len(complete),
         stages_reused=max(0, _asked(trials, finals) - len(complete)),
         stage_seconds=sum(stage.seconds or 0.0 for stage in complete.values()),
@@ -101,6 +103,12 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
 def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: list[tuple[StageRow, str]]) -> ModelPoint:
     accuracies = [stage.val_accuracy for stage, its_role in stages if its_role == role]
     return ModelPoint(name=name, capacity=capacities[name], val_accuracy=accuracies[0] if accuracies else None)
+
+
+def _reopened(opened: Sequence[object]) -> list[str]:
+    if len(opened) < 2:
+        return []
+    return [f"The test set was opened {len(opened)} times; whoever added trials or replicates may have seen it before."]
 
 
 def _environment(stages: Mapping[str, StageRow]) -> str:

@@ -11,8 +11,10 @@ import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from tasearch.domain.errors import ConfigError
 from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
 from tasearch.search.sampler import DUPLICATE_OF, ChainSampler, is_counted
@@ -26,6 +28,7 @@ _STATES = {
     optuna.trial.TrialState.FAIL: TrialState.FAILED,
 }
 OBJECTIVE = "val_accuracy"
+_OURS = "made_by_tasearch"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +70,7 @@ class ChainStudy:
         create: bool = True,
     ) -> None:
         """Open the study, creating it where it is missing, unless `create` is False: then KeyError is raised."""
-        self.space, self.name = space, study_name
+        self.space, self.name, self._storage = space, study_name, storage
         if not create:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
             return
@@ -79,8 +82,23 @@ class ChainStudy:
                 # The dashboard shows the name; Optuna calls the method experimental.
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self._study.set_metric_names([OBJECTIVE])
+            self._study.set_user_attr(_OURS, True)
         except DuplicatedStudyError:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
+            self._refuse_foreign()
+
+    def close(self) -> None:
+        """Close the study's storage."""
+        close_storage(self._storage)
+
+    def _refuse_foreign(self) -> None:
+        """Raise ConfigError where somebody else's Optuna study has this name."""
+        marked = _OURS in self._study.user_attrs
+        if self._study.direction is not StudyDirection.MAXIMIZE or (not marked and self._study.trials):
+            raise ConfigError(
+                f"this database has an Optuna study {self.name!r} that tasearch did not make",
+                hint="choose another --study-name or another --storage",
+            )
 
     def ask(self, worker_id: str) -> Proposal | None:
         """Start a new trial and return it, or None where every chain of the space has been tried.

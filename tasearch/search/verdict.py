@@ -33,21 +33,46 @@ def judge(rows: Sequence[FinalRow], notes: Sequence[str] = ()) -> Verdict | None
     if not rows or any(row.val_accuracy is None or row.test_accuracy is None for row in rows):
         return None
     scores = _scores(rows)
-    blkd = next((score for score in scores if score.role is Role.BLKD), None)
-    leader = next((score for score in scores if score.role is Role.FINALIST), None)
+    by_role = {role: next((score for score in scores if score.role is role), None) for role in Role}
+    leader, blkd, nokd = by_role[Role.FINALIST], by_role[Role.BLKD], by_role[Role.NOKD]
     interval = leader.versus_blkd if leader is not None else None
-    separated = interval is not None and interval.low is not None and interval.low > 0
     return Verdict(
-        text=_sentence(leader, blkd, interval),
-        winner=leader.arm if leader is not None and separated else None,
+        text=_sentence(scores, leader, blkd, interval) + _beaten_by_nokd(leader, nokd),
+        winner=_winner(leader, blkd, nokd, interval),
         difference=interval.mean if interval else None,
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,
         n=scores[0].n,
-        separated=separated,
+        separated=_excludes_zero(interval),
         scores=tuple(scores),
-        notes=(*_notes(scores, blkd), *notes),
+        notes=(*_notes(scores, leader, blkd), *notes),
     )
+
+
+def _excludes_zero(interval: Interval | None) -> bool:
+    return (
+        interval is not None
+        and interval.low is not None
+        and interval.high is not None
+        and (interval.low > 0 or interval.high < 0)
+    )
+
+
+def _winner(
+    leader: ArmScore | None, blkd: ArmScore | None, nokd: ArmScore | None, interval: Interval | None
+) -> str | None:
+    """Return the arm that the interval puts ahead; None where it decides nothing, or NOKD is better on val."""
+    if leader is None or blkd is None or interval is None or not _excludes_zero(interval):
+        return None
+    ahead = leader if interval.mean > 0 else blkd
+    return None if nokd is not None and nokd.val_accuracy > ahead.val_accuracy else ahead.arm
+
+
+def _beaten_by_nokd(leader: ArmScore | None, nokd: ArmScore | None) -> str:
+    if leader is None or nokd is None or nokd.val_accuracy <= leader.val_accuracy:
+        return ""
+    behind = 100 * (nokd.val_accuracy - leader.val_accuracy)
+    return f"; but the student without distillation is {behind:.1f} points ahead of that chain on val"
 
 
 def _scores(rows: Sequence[FinalRow]) -> list[ArmScore]:
@@ -81,7 +106,9 @@ def _difference(tests: Mapping[str, Mapping[int, float]], arm: str, other: str |
     return paired_interval([tests[arm][r] - tests[other][r] for r in shared])
 
 
-def _sentence(leader: ArmScore | None, blkd: ArmScore | None, interval: Interval | None) -> str:
+def _sentence(
+    scores: Sequence[ArmScore], leader: ArmScore | None, blkd: ArmScore | None, interval: Interval | None
+) -> str:
     if leader is None or blkd is None or interval is None:
         alone = "no chain with a TA was compared with direct distillation"
         versus = None if blkd is None else blkd.versus_nokd
@@ -94,12 +121,21 @@ def _sentence(leader: ArmScore | None, blkd: ArmScore | None, interval: Interval
     if interval.low > 0:
         return f"{leader.arm} beats direct distillation by {measured}"
     if interval.high < 0:
-        return f"direct distillation beats every chain tried: {leader.arm} differs from it by {measured}"
+        return f"direct distillation beats the leading chain: {leader.arm} differs from it by {measured}"
+    if any(_excludes_zero(score.versus_blkd) for score in scores if score.role is Role.FINALIST):
+        return f"the leading chain is not separated from direct distillation: {leader.arm} differs by {measured}"
     return f"no chain is separated from direct distillation at this budget: {leader.arm} differs by {measured}"
 
 
-def _notes(scores: Sequence[ArmScore], blkd: ArmScore | None) -> list[str]:
+def _notes(scores: Sequence[ArmScore], leader: ArmScore | None, blkd: ArmScore | None) -> list[str]:
     notes = []
+    for score in scores:
+        versus = score.versus_blkd
+        if score.role is Role.FINALIST and score is not leader and versus is not None and _excludes_zero(versus):
+            notes.append(
+                f"{score.arm} differs from direct distillation by {signed_points(versus.mean)} points, "
+                f"{_range(versus)}; val, not test, chooses which chain leads."
+            )
     compared = sum(score.role is Role.FINALIST for score in scores)
     if compared and blkd is not None and blkd.versus_nokd is not None:
         versus = blkd.versus_nokd

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import URL, Engine
+from urllib.parse import quote
 
-from tasearch.stores.engine import open_engine
+from sqlalchemy import URL, Engine, create_engine, inspect, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from tasearch.domain.errors import StorageError
+from tasearch.stores.engine import hide_password, open_engine
 from tasearch.stores.finals import FinalRecords
-from tasearch.stores.schema import migrate
+from tasearch.stores.schema import VERSION_TABLE, migrate
 from tasearch.stores.stages import StageRecords
 from tasearch.stores.studies import StudyRecords
-from tasearch.stores.transactions import PATIENCE_SECONDS
+from tasearch.stores.transactions import PATIENCE_SECONDS, describe
 from tasearch.stores.workers import WorkerRecords
 
 
@@ -38,3 +43,21 @@ def open_records(url: URL | str, *, patience: float = PATIENCE_SECONDS) -> Recor
         engine.dispose()
         raise
     return Records(engine, patience=patience)
+
+
+def has_records(url: URL | str) -> bool:
+    """Whether tasearch has ever written to this database; nothing is written to find out. Raises StorageError."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        # Read-only, so that not even the journal mode of a foreign file is changed.
+        parsed = parsed.set(database=f"file:{quote(parsed.database or '')}", query={"mode": "ro", "uri": "true"})
+    engine = create_engine(parsed, poolclass=NullPool)
+    try:
+        return inspect(engine).has_table(VERSION_TABLE)
+    except DBAPIError as error:
+        raise StorageError(
+            f"cannot read the database {hide_password(url)}: {describe(error, engine)}",
+            hint="check that the server runs and that you may read it",
+        ) from None
+    finally:
+        engine.dispose()

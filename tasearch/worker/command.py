@@ -6,6 +6,7 @@ import shlex
 
 from tasearch.config.resolve import flag_of
 from tasearch.config.settings import Settings
+from tasearch.domain.spec import spelled
 
 _LOCATIONS = ("home", "storage", "artifacts", "data_dir", "study_name")
 
@@ -30,4 +31,4 @@ def command_of(settings: Settings, study_name: str, precision: str) -> str:
 def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(_text(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return spelled(value) if isinstance(value, float) else str(value)

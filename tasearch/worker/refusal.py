@@ -13,24 +13,29 @@ _FOLDERS = (_DECODED, "cifar10", "cifar100")
 """What the datasets make below the data folder."""
 
 
-@contextlib.contextmanager
-def undone_if_refused(data_dir: Path) -> Iterator[None]:
-    """Remove the decoded copies and the empty folders that the block has made, where it raises UsageError.
+class DataFolderGuard:
+    """Knows what the data folder held before anything was loaded."""
 
-    A download that is complete stays: it took long, and the corrected command needs it.
-    """
-    data_dir = data_dir.absolute()
-    folders = [*(data_dir / name for name in _FOLDERS), data_dir, *data_dir.parents]
-    missing = [folder for folder in folders if not folder.exists()]
-    copies = data_dir / _DECODED
-    before = set(copies.glob("*"))
-    try:
-        yield
-    except UsageError:
-        for copy in set(copies.glob("*")) - before:
-            with contextlib.suppress(OSError):
-                copy.unlink()
-        for folder in missing:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
+    def __init__(self, data_dir: Path) -> None:
+        data_dir = data_dir.absolute()
+        folders = [*(data_dir / name for name in _FOLDERS), data_dir, *data_dir.parents]
+        self._missing = [folder for folder in folders if not folder.exists()]
+        self._copies = data_dir / _DECODED
+        self._before = set(self._copies.glob("*"))
+
+    @contextlib.contextmanager
+    def undone_if_refused(self) -> Iterator[None]:
+        """Remove the decoded copies and the empty folders made since, where the block raises UsageError.
+
+        A download that is complete stays: it took long, and the corrected command needs it.
+        """
+        try:
+            yield
+        except UsageError:
+            for copy in set(self._copies.glob("*")) - self._before:
+                with contextlib.suppress(OSError):
+                    copy.unlink()
+            for folder in self._missing:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            raise

@@ -14,7 +14,7 @@ from tasearch.chain.run import StageRunner, Stores
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.registry import load_dataset
-from tasearch.domain.errors import StorageError
+from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.domain.fingerprint import plain
 from tasearch.search.study import ChainStudy, close_storage, open_storage
 from tasearch.stores.artifacts import ArtifactStore
@@ -31,9 +31,9 @@ from tasearch.worker.command import command_of
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, Progress
-from tasearch.worker.refusal import undone_if_refused
+from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
-from tasearch.worker.snapshot import Snapshot
+from tasearch.worker.snapshot import Snapshot, is_gone
 from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
 
 LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
@@ -65,7 +65,8 @@ class Session:
         self.artifacts.check_writable()
         configure(self.device, settings.threads or os.cpu_count() or 1)
         data_dir = settings.data_dir or self.home.data
-        with undone_if_refused(data_dir):
+        self._guard = DataFolderGuard(data_dir)
+        with self._guard.undone_if_refused():
             self.dataset = self._load(data_dir)
             self.plan = build_plan(settings, self.dataset)
 
@@ -76,19 +77,28 @@ class Session:
         """
         if self.settings.storage is None:
             self.home.make_root()
-        records = open_records(self.url)
+        with self._guard.undone_if_refused():
+            records = open_records(self.url)
         try:
-            self._register(records)
+            with self._guard.undone_if_refused():
+                self._register(records)
+                study = self._open_study(records)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
             for text in opening_lines(self.plan, self.dataset, self.device):
                 self.display.line(text)
-            return self._run(records)
+            try:
+                return self._run(records, study)
+            finally:
+                study.close()
         finally:
             records.close()
 
-    def _run(self, records: Records) -> StageCounts:
+    def _run(self, records: Records, study: ChainStudy) -> StageCounts:
         worker_id = current_owner()
+        for other, _, age in records.workers.all(self.plan.study_name):
+            if is_gone(other, age):
+                records.workers.remove(self.plan.study_name, other)
         progress = Progress(
             first_snapshot(self.plan),
             records=records.workers,
@@ -110,8 +120,6 @@ class Session:
             watcher=progress,
             checkpoint_seconds=self.settings.checkpoint_seconds,
         )
-        storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune))
-        study = ChainStudy(storage, self.plan.study_name, self.plan.space, self.plan.sampler())
         try:
             search = SearchWorker(
                 self.plan, records=records, study=study, runner=runner, progress=progress, worker_id=worker_id
@@ -124,7 +132,18 @@ class Session:
             return StageCounts(trained=progress.now.stages_trained, reused=progress.now.stages_reused)
         finally:
             progress.close()
+
+    def _open_study(self, records: Records) -> ChainStudy:
+        """Open the Optuna study; where the name is somebody else's, the record just made is taken back."""
+        name = self.plan.study_name
+        storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune))
+        try:
+            return ChainStudy(storage, name, self.plan.space, self.plan.sampler())
+        except ConfigError:
             close_storage(storage)
+            if not records.stages.stages_of(name):
+                records.studies.delete(name)
+            raise
 
     def _load(self, data_dir: Path) -> Dataset:
         settings = self.settings
@@ -234,7 +253,7 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> li
     recipe = plan.stages.recipe
     ladder = " ".join(space.ladder)
     pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
-    finals = f"{plan.num_finalists} finalists, {plan.settings.replicates} replicates"
+    finals = f"finalists: {plan.num_finalists}, fresh replicates: {plan.settings.replicates}"
     return [
         f"study {plan.study_name}",
         f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_SHOW_CURSOR = b"\x1b[?25h"
+"""The live display hides the cursor; a process that ends at once must bring it back."""
 
 
 class StopFlag:
@@ -38,6 +42,8 @@ def stop_on_signals() -> Iterator[StopFlag]:
     def handle(signum: int, _frame: FrameType | None) -> None:
         if flag.is_set:
             # Nothing is lost: a stage is only ever recorded after its bytes are stored.
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), _SHOW_CURSOR)
             os._exit(128 + signum)
         flag.request(signum)
 

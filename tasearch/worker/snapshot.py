@@ -59,7 +59,7 @@ def panel_rows(snapshot: Snapshot) -> list[tuple[str, str]]:
         ("BLKD / NOKD", f"{_percent(snapshot.blkd_val_accuracy)} / {_percent(snapshot.nokd_val_accuracy)}"),
     ]
     if snapshot.stage:
-        epochs = f", epoch {snapshot.epoch} of {snapshot.epochs}" if snapshot.epochs else ""
+        epochs = f", {snapshot.epoch} of {snapshot.epochs} epochs done" if snapshot.epochs else ""
         found.append(("now", f"{snapshot.stage}{epochs}"))
     found.append(("stages", f"{snapshot.stages_trained} trained, {snapshot.stages_reused} reused"))
     left = f", about {duration(snapshot.left_seconds)} left" if snapshot.left_seconds is not None else ""

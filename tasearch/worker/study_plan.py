@@ -149,6 +149,8 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
             f"teacher {teacher.name} ({above:,} parameters) is not larger than student {student.name} ({below:,})",
             hint="swap them, or choose a larger --teacher",
         )
+    if settings.max_tas == 0:
+        return ()
     if settings.tas is None:
         return tuple(default_ladder(teacher, student))
     sizes: dict[str, int] = {}

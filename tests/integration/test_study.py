@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import optuna
 import pytest
 
 from tasearch.cli.main import main
@@ -107,3 +108,60 @@ def test_the_report_is_one_file_where_the_answer_says(optimize: Study) -> None:
     page = Path(optimize()["report"])
     assert page.name == "report.html"
     assert "<html" in page.read_text(encoding="utf-8")[:300]
+
+
+def test_the_page_shows_the_resolved_precision_and_augmentation(
+    optimize: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "faster_precision", lambda *_: "bfloat16")
+    page = Path(optimize()["report"]).read_text(encoding="utf-8")
+    assert "--precision bfloat16" in page
+    assert "augment</t" not in page
+
+
+def test_opening_test_again_is_said(optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    optimize()
+    optimize("--replicates", "3")
+    assert main(["status", "--home", str(tmp_path / "home")]) == 0
+    assert "The test set was opened 2 times" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_an_optuna_study_of_somebody_else_is_refused_and_left_alone(
+    arguments: list[str], tmp_path: Path, direction: Literal["minimize", "maximize"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'theirs.db'}"
+    storage = optuna.storages.RDBStorage(url)
+    theirs = optuna.create_study(storage=storage, study_name="pets", direction=direction)
+    theirs.tell(theirs.ask(), 0.5)
+    assert main([*arguments, "--storage", url]) == 2
+    assert "that tasearch did not make" in capsys.readouterr().err
+    assert len(theirs.trials) == 1
+    assert main(["studies", "--storage", url]) == 0
+    assert capsys.readouterr().out == "no studies\n"
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def test_a_changed_image_size_is_refused_and_leaves_no_decoded_copy(
+    optimize: Study, arguments: list[str], tmp_path: Path
+) -> None:
+    optimize()
+    decoded = tmp_path / "home" / "data" / "decoded"
+    before = sorted(decoded.iterdir())
+    assert main([*arguments, "--image-size", "24"]) == 2
+    assert sorted(decoded.iterdir()) == before
+
+
+def test_reading_commands_write_nothing_into_a_foreign_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, theirs = tmp_path / "empty.db", tmp_path / "theirs.db"
+    empty.touch()
+    with sqlite3.connect(theirs) as connection:
+        connection.execute("CREATE TABLE other (a)")
+    before = theirs.read_bytes()
+    for database in (empty, theirs):
+        assert main(["status", "--storage", f"sqlite:///{database}"]) == 2
+        assert "no studies of tasearch" in capsys.readouterr().err
+    assert (empty.read_bytes(), theirs.read_bytes()) == (b"", before)

@@ -104,3 +104,13 @@ def test_flags_use_dashes() -> None:
 
 def test_every_free_setting_exists() -> None:
     assert set(Settings.model_fields) >= FREE
+
+
+def test_an_unknown_variable_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown environment variable TASEARCH_EPOCH") as caught:
+        resolve(BOTH, {"TASEARCH_EPOCH": "3"}, None)
+    assert "did you mean `TASEARCH_EPOCHS`?" in caught.value.hint
+
+
+def test_a_single_number_is_a_list_of_one(tmp_path: Path) -> None:
+    assert resolve(BOTH, {}, write(tmp_path / "s.toml", "temperatures = 4")).temperatures == (4.0,)

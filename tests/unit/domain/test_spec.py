@@ -6,7 +6,7 @@ import pytest
 
 from tasearch.domain.fingerprint import canonical_json, fingerprint
 from tasearch.domain.randomness import seed_for
-from tasearch.domain.spec import ChainSpec, StageSpec
+from tasearch.domain.spec import ChainSpec, StageSpec, spelled
 from tests.factories import make_dataset, make_recipe, make_stage
 
 DATASET = make_dataset()
@@ -77,3 +77,11 @@ def test_seeds_differ_by_replicate_purpose_and_epoch() -> None:
 def test_a_seed_is_the_same_for_ever() -> None:
     """Changing it would change every stored stage's result under an unchanged fingerprint."""
     assert seed_for(0, "order", 1) == 8346785841640978647
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4.0, "4"), (0.9, "0.9"), (0.0123456789, "0.0123456789"), (1e-05, "1e-05")]
+)
+def test_numbers_are_spelled_shortly_and_exactly(value: float, text: str) -> None:
+    assert spelled(value) == text
+    assert float(text) == value

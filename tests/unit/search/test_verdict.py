@@ -73,7 +73,8 @@ def test_no_difference_is_not_separated() -> None:
 def test_a_chain_that_is_worse_is_called_worse() -> None:
     verdict = judge(rows_of({"A": NOKD, "BLKD": BLKD, "NOKD": NOKD}))
     assert verdict is not None
-    assert verdict.text.startswith("direct distillation beats every chain tried")
+    assert verdict.text.startswith("direct distillation beats the leading chain")
+    assert (verdict.separated, verdict.winner) == (True, "BLKD")
 
 
 def test_val_chooses_who_leads_and_test_has_no_say() -> None:
@@ -92,7 +93,7 @@ def test_only_the_last_round_counts() -> None:
     rows = rows_of({"A": BETTER, "BLKD": BLKD}) + rows_of({"A": NOKD, "BLKD": BLKD}, number=2)
     verdict = judge(rows)
     assert verdict is not None
-    assert not verdict.separated
+    assert verdict.difference == pytest.approx(-0.05)
 
 
 def test_without_a_finalist_there_is_nothing_to_compare() -> None:
@@ -114,3 +115,20 @@ def test_distillation_against_none_is_reported() -> None:
     verdict = judge(rows_of({"A": BETTER, "BLKD": BLKD, "NOKD": NOKD}))
     assert verdict is not None
     assert verdict.notes[0].startswith("Direct distillation against no distillation: +5.0 points")
+
+
+def test_a_finalist_that_test_puts_ahead_but_val_does_not_is_named() -> None:
+    val = {"A": [0.80] * 5, "B": [0.75] * 5}
+    verdict = judge(rows_of({"A": BLKD, "B": BETTER, "BLKD": BLKD, "NOKD": NOKD}, val))
+    assert verdict is not None
+    assert "no chain is separated" not in verdict.text
+    assert verdict.text.startswith("the leading chain is not separated from direct distillation: A differs by")
+    assert verdict.notes[0].startswith("B differs from direct distillation by +1.0 points")
+
+
+def test_no_chain_wins_that_val_puts_behind_no_distillation() -> None:
+    val = {"A": [0.70] * 5, "NOKD": [0.72] * 5}
+    verdict = judge(rows_of({"A": BETTER, "BLKD": BLKD, "NOKD": NOKD}, val))
+    assert verdict is not None
+    assert verdict.winner is None
+    assert verdict.text.endswith("; but the student without distillation is 2.0 points ahead of that chain on val")

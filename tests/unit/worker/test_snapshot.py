@@ -38,7 +38,7 @@ def test_the_panel_shows_what_a_person_waits_for() -> None:
     assert rows["trials"] == "3 of 12"
     assert rows["best chain"].endswith(": 71.2% val")
     assert rows["BLKD / NOKD"] == "70.0% / 65.0%"
-    assert rows["now"] == "plain10 > plain4, epoch 2 of 6"
+    assert rows["now"] == "plain10 > plain4, 2 of 6 epochs done"
     assert rows["stages"] == "5 trained, 1 reused"
     assert rows["time"] == "1 min 15 s, about 1 h 01 min left"
 
