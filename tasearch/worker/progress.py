@@ -11,8 +11,9 @@ from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.stores.workers import WorkerRecords
 from tasearch.training.loop import InterruptedStage
+from tasearch.worker.cost import StudyCost
 from tasearch.worker.signals import StopFlag
-from tasearch.worker.snapshot import Snapshot
+from tasearch.worker.snapshot import FIRST_PHASE, Snapshot
 
 PUBLISH_SECONDS = 2.0
 
@@ -31,9 +32,17 @@ class Progress:
     """Follows the stages of one worker (a `chain.run.Watcher`)."""
 
     def __init__(
-        self, start: Snapshot, *, records: WorkerRecords, worker_id: str, display: Display, stop: StopFlag
+        self,
+        start: Snapshot,
+        *,
+        cost: StudyCost,
+        records: WorkerRecords,
+        worker_id: str,
+        display: Display,
+        stop: StopFlag,
     ) -> None:
-        self.now = start
+        self.now, self._cost = start, cost
+        self._macs_done = 0.0
         self._records, self._worker_id, self._display, self._stop = records, worker_id, display, stop
         self._started = self._published_at = time.monotonic()
         self._phase_started = self._started
@@ -71,6 +80,7 @@ class Progress:
 
     def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
         """Show the epoch and hand it on."""
+        self._macs_done += self._cost.of_epoch(spec)
         self.now = dataclasses.replace(self.now, epoch=point.epoch)
         self._display.refresh(self._timed())
         self.on_epoch(spec, point)
@@ -100,9 +110,14 @@ class Progress:
         return dataclasses.replace(self.now, elapsed_seconds=elapsed, left_seconds=self._left())
 
     def _left(self) -> float | None:
-        if not self._phase_done:
-            return None
-        each = (time.monotonic() - self._phase_started) / self._phase_done
+        """Return seconds left: from the time per trial or final run, before there is one from the arithmetic done."""
         trials = max(0, self.now.trials_total - self.now.trials_done)
         finals = max(0, self.now.finals_total - self.now.finals_done)
-        return each * (trials + finals)
+        if self._phase_done:
+            return (time.monotonic() - self._phase_started) / self._phase_done * (trials + finals)
+        if not self._macs_done:
+            return None
+        ahead = (trials + finals) * self._cost.trial
+        if self.now.phase == FIRST_PHASE:
+            ahead += max(0.0, self._cost.baselines - self._macs_done)
+        return (time.monotonic() - self._started) / self._macs_done * ahead

@@ -28,12 +28,13 @@ from tasearch.stores.transactions import create_tables
 from tasearch.training.device import configure, environment, resolve_device
 from tasearch.training.precision import faster_precision
 from tasearch.worker.command import command_of
+from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, Progress
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
-from tasearch.worker.snapshot import Snapshot, is_gone
+from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
 
 LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
@@ -101,6 +102,7 @@ class Session:
                 records.workers.remove(self.plan.study_name, other)
         progress = Progress(
             first_snapshot(self.plan),
+            cost=study_cost(self.plan),
             records=records.workers,
             worker_id=worker_id,
             display=self.display,
@@ -228,7 +230,7 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
     """Return the state before anything has run."""
     return Snapshot(
         study_name=plan.study_name,
-        phase="teacher and baseline",
+        phase=FIRST_PHASE,
         trials_done=0,
         trials_total=plan.settings.trials,
         finals_done=0,

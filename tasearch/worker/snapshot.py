@@ -9,6 +9,7 @@ from typing import Any
 
 from tasearch.stores.owner import is_known_dead
 
+FIRST_PHASE = "teacher and baseline"
 WORKER_TIMEOUT_SECONDS = 60.0
 """A worker that has not published for this long is taken for gone."""
 
@@ -35,7 +36,7 @@ class Snapshot:
     stages_reused: int
     elapsed_seconds: float
     left_seconds: float | None
-    """A rough guess from the time per trial so far; None before the first trial is done."""
+    """A rough guess; None before the first epoch is done."""
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Snapshot:
