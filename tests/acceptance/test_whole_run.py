@@ -168,7 +168,7 @@ class TestStatus:
         assert answer["verdict"] == finished.answer["verdict"]
 
     def test_studies_lists_it(self, finished: Done, finished_place: Place) -> None:
-        listed = json.loads(finished_place.tasearch("studies", "--json").finish().out)
+        listed = finished_place.tasearch("studies", "--json").finish().answer["studies"]
         assert [study["study_name"] for study in listed] == [STUDY]
         assert listed[0]["verdict"] == finished.answer["verdict"]["text"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +56,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def _as_before() -> Iterator[None]:
     """Put back what a command sets for its whole process."""
-    logger = logging.getLogger("tasearch")
-    level, deterministic, threads = logger.level, torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     yield
-    logger.setLevel(level)
     torch.use_deterministic_algorithms(deterministic)
     torch.set_num_threads(threads)
 
