@@ -26,7 +26,7 @@ from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.stages import StageClaim, StageRecords, StageState
 from tasearch.training.device import environment
-from tasearch.training.evaluate import EVALUATION_BATCH, accuracy, logits_table
+from tasearch.training.evaluate import accuracy, evaluation_batch, logits_table
 from tasearch.training.loop import InterruptedStage, StageData, fit
 from tasearch.training.weights import load_weights
 
@@ -212,7 +212,7 @@ class StageRunner:
             "data": spec.data,
             "replicate": spec.replicate,
             "precision": spec.recipe.precision,
-            "batch": EVALUATION_BATCH,
+            "batch": evaluation_batch(self._device),
             "numerics_version": spec.numerics_version,
             "environment": environment(self._device),
         }

@@ -77,7 +77,9 @@ class PlainCNN(nn.Module):
                 ]
                 width = next_width
             if number < len(layout.groups) or layout.pool_after_last:
-                layers.append(nn.MaxPool2d(2))
+                # Before the ReLU: the maximum of what it lets through is what it lets through of the maximum, in
+                # the same bits and with the same gradients, on a quarter of the values.
+                layers.insert(-1, nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
 
         features = width * (image_size >> layout.num_pools) ** 2

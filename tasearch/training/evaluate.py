@@ -9,10 +9,16 @@ from torch import Tensor, nn
 
 from tasearch.data.views import Views, ViewSource
 from tasearch.training.device import autocast
+from tasearch.training.folding import folded
 
-EVALUATION_BATCH = 500
-"""Fixed: another batch size gives other bits (invariant 4)."""
+_EVALUATION_BATCHES = {"cpu": 64, "cuda": 500}
+"""On a CPU the activations of 64 images stay in its caches: up to 1.4 times faster than 500 (plain4, 32 x 32)."""
 _HALF_MAX = 65504.0
+
+
+def evaluation_batch(device: torch.device) -> int:
+    """Return the images of one forward pass; fixed for a kind of device, as others give other bits (invariant 4)."""
+    return _EVALUATION_BATCHES[device.type]
 
 
 def predictions(net: nn.Module, source: ViewSource, *, precision: str) -> Tensor:
@@ -30,12 +36,12 @@ def accuracy(net: nn.Module, source: ViewSource, *, precision: str) -> float:
 def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable[[], None]) -> Tensor:
     """Return the net's logits on every view of an epoch, shape (N, K), float16, on the CPU.
 
-    Computed in the order of the samples and in blocks of `EVALUATION_BATCH`, then rounded to the stored type, so
+    Computed in the order of the samples and in blocks of `evaluation_batch`, then rounded to the stored type, so
     that a stored table and a fresh one are the same bits (invariant 4). `tick` is called after every block and may
     raise to stop.
     """
     found: list[Tensor] = []
-    for logits in _forward(net, views.batch, views.num_samples, views.device, precision):
+    for logits in _forward(folded(net), views.batch, views.num_samples, views.device, precision):
         found.append(logits.float().clamp(-_HALF_MAX, _HALF_MAX).half())
         tick()
     return torch.cat(found).cpu()
@@ -45,11 +51,11 @@ def _forward(
     net: nn.Module, batch: Callable[[Tensor], Tensor], num_samples: int, device: torch.device, precision: str
 ) -> Iterator[Tensor]:
     """Yield the logits of all samples, block by block, in their order; the net's mode is put back at the end."""
-    was_training = net.training
+    was_training, size = net.training, evaluation_batch(device)
     net.eval()
     try:
-        for start in range(0, num_samples, EVALUATION_BATCH):
-            indices = torch.arange(start, min(start + EVALUATION_BATCH, num_samples), device=device)
+        for start in range(0, num_samples, size):
+            indices = torch.arange(start, min(start + size, num_samples), device=device)
             with torch.no_grad(), autocast(device, precision):
                 logits: Tensor = net(batch(indices).contiguous(memory_format=torch.channels_last))
             # Outside the block: a generator must not leave its caller in another mode between two values.

@@ -15,6 +15,8 @@ from tasearch.training.device import autocast
 PRECISIONS = ("float32", "bfloat16")
 WORTH = 0.85
 """bfloat16 is taken where it needs at most this share of float32's time: less is within what a machine wavers."""
+HOPELESS = 1.5
+"""A net that takes this many times longer in bfloat16 says that the device only imitates it: no other need be tried."""
 _BATCH = 64
 _LEAST_ROUNDS, _MOST_ROUNDS = 3, 25
 _SECONDS = 1.5
@@ -25,6 +27,7 @@ def faster_precision(models: Sequence[ModelSpec], device: torch.device) -> str:
     """Return `bfloat16` where a forward and backward pass of these models is clearly faster in it, else `float32`.
 
     Takes seconds. Rounds of both alternate and the fastest of each counts, so that a passing load decides nothing.
+    Give the smallest model first: where a device only imitates bfloat16, large ones would take minutes.
     """
     spent = {precision: [float("inf")] * len(models) for precision in PRECISIONS}
     for number, spec in enumerate(models):
@@ -39,6 +42,8 @@ def faster_precision(models: Sequence[ModelSpec], device: torch.device) -> str:
             rounds += 1
             for precision in PRECISIONS:
                 spent[precision][number] = min(spent[precision][number], _pass_seconds(net, images, precision))
+        if spent["bfloat16"][number] > HOPELESS * spent["float32"][number]:
+            return "float32"
     return "bfloat16" if sum(spent["bfloat16"]) <= WORTH * sum(spent["float32"]) else "float32"
 
 

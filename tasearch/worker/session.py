@@ -195,7 +195,7 @@ class Session:
             if same and asked and study.identity["data"]["image_size"] == identity["data"]["image_size"]:
                 return str(study.config["recipe"]["precision"])
         space = self.plan.space
-        return faster_precision([self.plan.stages.model(name) for name in (space.teacher, space.student)], self.device)
+        return faster_precision([self.plan.stages.model(name) for name in (space.student, space.teacher)], self.device)
 
 
 def database_url(settings: Settings) -> str:

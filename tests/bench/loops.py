@@ -66,9 +66,9 @@ def tidy_loop(teacher: ModelSpec, student: ModelSpec, source: ViewSource) -> Ite
     return _in_memory(teacher, student, source, precision=torch.float32, layout=torch.contiguous_format)
 
 
-def tuned_loop(teacher: ModelSpec, student: ModelSpec, source: ViewSource) -> Iterator[None]:
-    """As the tidy loop, with bfloat16 autocast and channels_last."""
-    return _in_memory(teacher, student, source, precision=torch.bfloat16, layout=torch.channels_last)
+def tuned_loop(teacher: ModelSpec, student: ModelSpec, source: ViewSource, precision: torch.dtype) -> Iterator[None]:
+    """As the tidy loop, with channels_last and autocast to the faster type."""
+    return _in_memory(teacher, student, source, precision=precision, layout=torch.channels_last)
 
 
 def _in_memory(

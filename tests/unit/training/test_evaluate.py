@@ -18,7 +18,8 @@ def test_a_table_holds_the_logits_of_every_view_rounded_to_half() -> None:
     with torch.no_grad():
         direct = NET.eval()(views.batch(torch.arange(48)).contiguous(memory_format=torch.channels_last))
     assert table.dtype == torch.float16
-    assert torch.equal(table, direct.half())
+    # Batch norms are folded into the convolutions, which may round another way.
+    torch.testing.assert_close(table.float(), direct, rtol=2e-3, atol=1e-3)
 
 
 def test_the_teacher_is_in_eval_mode_whatever_the_caller_does() -> None:

@@ -24,5 +24,17 @@ def test_bfloat16_is_taken_only_where_it_is_clearly_faster(
     assert faster_precision(MODELS, CPU) == chosen
 
 
+def test_where_bfloat16_is_only_imitated_one_net_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[nn.Module] = []
+
+    def seconds(net: nn.Module, images: torch.Tensor, name: str) -> float:
+        measured.append(net)
+        return 1.6 if name == "bfloat16" else 1.0
+
+    monkeypatch.setattr(precision, "_pass_seconds", seconds)
+    assert faster_precision(MODELS, CPU) == "float32"
+    assert len(set(map(id, measured))) == 1
+
+
 def test_the_measurement_runs_on_this_device() -> None:
     assert faster_precision(MODELS, CPU) in precision.PRECISIONS
