@@ -32,6 +32,7 @@ test: dev
 
 bench: dev
 	$(BIN)/python tests/bench/stage_throughput.py
+	$(BIN)/python tests/bench/workers_or_threads.py
 
 check: dev
 	$(BIN)/ruff check .

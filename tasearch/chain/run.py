@@ -97,6 +97,13 @@ class StageRunner:
         self._watcher.stage_ended(spec, result, reused=reused)
         return result
 
+    def is_elsewhere(self, spec: StageSpec) -> bool:
+        """Whether another live worker trains the stage now, so that asking for it would mean waiting."""
+        row = self._stores.stages.find(spec.fingerprint)
+        if row is None or row.state is not StageState.RUNNING or row.owner in (None, self._owner):
+            return False
+        return (row.lease_left or 0.0) > 0 and not is_known_dead(str(row.owner))
+
     def test_accuracy(self, spec: StageSpec) -> float:
         """Return the accuracy of a trained stage on the test set; only the finals may ask."""
         if self._test is None:

@@ -24,7 +24,7 @@ KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), F
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 FREE = frozenset(
-    {"trials", "finalists", "replicates", "device", "threads", "checkpoint_seconds", "cache_gb"}
+    {"trials", "finalists", "replicates", "device", "threads", "workers", "checkpoint_seconds", "cache_gb"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
 """Settings that may differ from one call of the same study to the next; all others are its identity."""
@@ -80,7 +80,10 @@ class Settings(BaseModel):
     )
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    threads: int | None = Field(None, ge=1, description="CPU threads of torch. [all cores]")
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        1, description="Worker processes on this machine; auto: one per core on a CPU, one on a GPU."
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")
     cache_gb: FiniteFloat = Field(10.0, ge=0, description="Most disk that stored teacher logits may take.")
 

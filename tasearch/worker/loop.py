@@ -82,13 +82,17 @@ class SearchWorker:
 
     def run_baselines(self) -> None:
         """Train the teacher and the student from labels (NOKD), on the search replicate."""
-        teacher = self._stage(self.plan.stages.teacher_stage, "teacher")
-        nokd = self._stage(self.plan.stages.from_labels(self.plan.space.student), "nokd")
-        self.study.set_attr("teacher_val_accuracy", teacher.val_accuracy)
-        self.study.set_attr("nokd_val_accuracy", nokd.val_accuracy)
-        baselines = {"teacher_val_accuracy": teacher.val_accuracy, "nokd_val_accuracy": nokd.val_accuracy}
-        self.records.studies.update_attrs(self.plan.study_name, baselines)
-        self.progress.update(nokd_val_accuracy=nokd.val_accuracy)
+        specs = {
+            "teacher": self.plan.stages.teacher_stage,
+            "nokd": self.plan.stages.from_labels(self.plan.space.student),
+        }
+        # What another worker trains already comes last: by then it may be there.
+        order = sorted(specs, key=lambda role: self.runner.is_elsewhere(specs[role]))
+        accuracies = {f"{role}_val_accuracy": self._stage(specs[role], role).val_accuracy for role in order}
+        for name, value in accuracies.items():
+            self.study.set_attr(name, value)
+        self.records.studies.update_attrs(self.plan.study_name, accuracies)
+        self.progress.update(nokd_val_accuracy=accuracies["nokd_val_accuracy"])
 
     def _stage(self, spec: StageSpec, role: str) -> StageResult:
         self.records.stages.link(self.plan.study_name, spec.fingerprint, role)

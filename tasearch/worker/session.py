@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +29,7 @@ from tasearch.training.precision import faster_precision
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
+from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, Progress
 from tasearch.worker.refusal import DataFolderGuard
@@ -64,15 +64,17 @@ class Session:
         self.home.check_writable()
         self.artifacts = ArtifactStore(settings.artifacts or str(self.home.artifacts))
         self.artifacts.check_writable()
-        configure(self.device, settings.threads or os.cpu_count() or 1)
+        self.workers = num_workers(settings, self.device)
+        self.threads = num_threads(settings, self.workers)
+        configure(self.device, self.threads)
         data_dir = settings.data_dir or self.home.data
         self._guard = DataFolderGuard(data_dir)
         with self._guard.undone_if_refused():
             self.dataset = self._load(data_dir)
             self.plan = build_plan(settings, self.dataset)
 
-    def run(self) -> StageCounts:
-        """Run the study to its verdict, from wherever it stands.
+    def run(self, *, announce: bool = True) -> StageCounts:
+        """Run the study to its verdict, from wherever it stands; `announce` says first what will be done.
 
         Raises InterruptedStage where a signal asked for an end, NoCompletedTrialError where no trial completed.
         """
@@ -86,12 +88,15 @@ class Session:
                 study = self._open_study(records)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
-            for text in opening_lines(self.plan, self.dataset, self.device):
+            for text in opening_lines(self.plan, self.dataset, self.device, self.workers) if announce else ():
                 self.display.line(text)
+            others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
             try:
-                return self._run(records, study)
+                with others:
+                    counts = self._run(records, study)
             finally:
                 study.close()
+            return StageCounts(trained=counts.trained + others.trained, reused=counts.reused + others.reused)
         finally:
             records.close()
 
@@ -198,6 +203,11 @@ class Session:
         return faster_precision([self.plan.stages.model(name) for name in (space.student, space.teacher)], self.device)
 
 
+def _work(settings: Settings, display: Display, stop: StopFlag) -> StageCounts:
+    """Take part in the study of these settings: what a further worker process does."""
+    return Session(settings, display, stop).run(announce=False)
+
+
 def database_url(settings: Settings) -> str:
     """Return the database's URL with its password, checked; the default one is a file in the home folder."""
     if settings.storage is not None:
@@ -249,7 +259,7 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
     )
 
 
-def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> list[str]:
+def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: int) -> list[str]:
     """Return what is said before the work begins: study, data, ladder and budget."""
     data, space = plan.stages.data, plan.space
     recipe = plan.stages.recipe
@@ -265,5 +275,6 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> li
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {len(space.all_chains())} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
-        f"on {environment(device).device}, CPU threads: {torch.get_num_threads()}, precision: {recipe.precision}",
+        f"on {environment(device).device}, workers: {workers}, CPU threads of each: {torch.get_num_threads()}, "
+        f"precision: {recipe.precision}",
     ]

@@ -67,6 +67,7 @@ def test_a_ta_that_is_no_rung(refuse_optimize: Run, tas: str, named: str) -> Non
         ("--epochs", "0", "greater than or equal to 1"),
         ("--epochs", "1.5", "integer"),
         ("--replicates", "0", "greater than or equal to 1"),
+        ("--workers", "0", "greater than or equal to 1"),
         ("--replicates", "two", "integer"),
         ("--finalists", "0", "greater than or equal to 1"),
         ("--finalists", "-1", "greater than or equal to 1"),
