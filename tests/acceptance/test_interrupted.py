@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -159,3 +161,21 @@ class TestKilled:
     ) -> None:
         assert killed.place.weights() == finished_place.weights()
         assert killed.finished.answer["verdict"] == finished.answer["verdict"]
+
+
+class TestKilledAgainAndAgain:
+    def test_killed_at_random_moments_it_ends_with_the_same_weights(
+        self, place: Place, finished: Done, finished_place: Place
+    ) -> None:
+        moments = random.Random(0)
+        kills = 0
+        while kills < 5:
+            run = place.optimize(*SAVING)
+            run.wait_for("budget: ")
+            time.sleep(moments.uniform(0.0, 1.5))
+            assert run.process.poll() is None, "the study ended before it could be killed five times"
+            kills += run.end_with(signal.SIGKILL).code == -signal.SIGKILL
+        last = place.optimize(*SAVING, "--json").finish()
+        assert last.code == 0, last.err
+        assert place.weights() == finished_place.weights()
+        assert last.answer["verdict"] == finished.answer["verdict"]
