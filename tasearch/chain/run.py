@@ -132,7 +132,10 @@ class StageRunner:
     def _find(self, spec: StageSpec) -> StageResult | None:
         row = self._stores.stages.find(spec.fingerprint)
         if row is not None and row.state is StageState.FAILED:
-            raise StageFailedError(row.failure or f"stage {spec.label} failed before")
+            raise StageFailedError(
+                row.failure or f"stage {spec.label} failed before",
+                hint="it is not tried again as it is: change the recipe, e.g. a smaller --learning-rate",
+            )
         if row is None or row.artifact_id is None or row.state is not StageState.COMPLETE:
             return None
         if not self._stores.artifacts.exists(row.artifact_id):

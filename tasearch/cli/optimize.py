@@ -32,9 +32,12 @@ def command(study_file: str | None, as_json: bool, quiet: bool, verbose: bool, d
     from tasearch.worker.signals import stop_on_signals
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
-        session = Session(settings, display, stop)
         try:
+            session = Session(settings, display, stop)
             counts = session.run()
+        except KeyboardInterrupt:
+            display.line("stopped before anything was trained")
+            return stop.exit_code
         except InterruptedStage:
             display.line(f"stopped; the same command goes on from here (study {session.plan.study_name})")
             return stop.exit_code

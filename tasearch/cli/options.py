@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tasearch.config.resolve import flag_of, resolve
+from tasearch.config.resolve import ENVIRONMENT_PREFIX, flag_of, resolve
 from tasearch.config.settings import Settings
 
 LOCATION = ("home", "storage")
@@ -50,8 +50,12 @@ def settings_from(flags: dict[str, Any], study_file: str | None = None) -> Setti
 
 
 def location_from(flags: dict[str, Any]) -> Settings:
-    """Return the settings of a command that only needs to know where the database is."""
-    return resolve({"teacher": "-", "student": "-", **flags}, os.environ, None)
+    """Return the settings of a command that only needs to know where the database is and which study is meant."""
+    others = {
+        ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields if name not in (*LOCATION, "study_name")
+    }
+    environment = {name: value for name, value in os.environ.items() if name not in others}
+    return resolve({"teacher": "-", "student": "-", **flags}, environment, None)
 
 
 def configure_logging(*, verbose: bool, quiet: bool, debug: bool) -> None:

@@ -32,7 +32,7 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
     settings = location_from(flags)
     url = existing_url(settings)
     with open_existing(url) as records:
-        name = choose_study(records, study_name).study_name
+        name = choose_study(records, study_name or settings.study_name).study_name
     view = load_view(url, name)
     page = write_page(view, Home(settings.home).report_folder(name))
     if as_json:

@@ -30,9 +30,10 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
     from tasearch.worker.snapshot import Snapshot, duration, is_gone, panel_rows
 
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
-    url = existing_url(location_from(flags))
+    settings = location_from(flags)
+    url = existing_url(settings)
     with open_existing(url) as records:
-        row = choose_study(records, study_name)
+        row = choose_study(records, study_name or settings.study_name)
         found = records.workers.all(row.study_name)
     workers = [(worker_id, Snapshot.from_payload(payload), age) for worker_id, payload, age in found]
     view = load_view(url, row.study_name)

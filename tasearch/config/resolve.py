@@ -73,6 +73,8 @@ def read_study_file(path: Path) -> dict[str, Any]:
         name = key.replace("-", "_")
         if name not in known:
             raise ConfigError(f"unknown key `{key}` in {path}", hint=nearest(name, known))
+        if name in found:
+            raise ConfigError(f"`{key}` is in {path} twice, with `-` and with `_`", hint="remove one of them")
         found[name] = value
     return found
 

@@ -72,5 +72,5 @@ def _square(image: Image.Image, size: int) -> Image.Image:
 
 
 def _unreadable(path: str, error: Exception) -> DataError:
-    reason = " ".join(str(error).replace(f"'{path}'", "it").split()) or type(error).__name__
+    reason = " ".join(str(error).replace(f" '{path}'", "").split()) or type(error).__name__
     return DataError(f"image {path} cannot be read: {reason}", hint="replace or remove the file")

@@ -105,7 +105,9 @@ def _parse(name: str) -> tuple[str, int]:
         )
     family, depth = match[1], int(match[2])
     if family == "resnet" and resnet.blocks_per_group(depth) is None:
-        raise ModelError(f"unknown model {name!r}: N must be 6n+2, e.g. 8, 14, 20", hint=_closest_resnets(depth))
+        raise ModelError(
+            f"unknown model {name!r}: N must be 6n+2 with n >= 1, e.g. 8, 14, 20", hint=_closest_resnets(depth)
+        )
     if family == "plain" and depth not in plain_cnn.DEPTHS:
         depths = ", ".join(str(known) for known in plain_cnn.DEPTHS)
         raise ModelError(f"unknown model {name!r}: plain CNNs have {depths} layers", hint=nearest(name, known_models()))

@@ -143,7 +143,7 @@ def _run(work: Work, settings: Settings, log_level: int, messages: Connection) -
         try:
             counts = work(settings, display, stop)
             messages.send((counts.trained, counts.reused))
-        except (InterruptedStage, NoCompletedTrialError):
+        except (KeyboardInterrupt, InterruptedStage, NoCompletedTrialError):
             # The calling process says it.
             pass
         except TasearchError as error:

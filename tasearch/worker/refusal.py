@@ -25,13 +25,14 @@ class DataFolderGuard:
 
     @contextlib.contextmanager
     def undone_if_refused(self) -> Iterator[None]:
-        """Remove the decoded copies and the empty folders made since, where the block raises UsageError.
+        """Remove the decoded copies and the empty folders made since, where the block raises UsageError
+        or a signal ends it.
 
         A download that is complete stays: it took long, and the corrected command needs it.
         """
         try:
             yield
-        except UsageError:
+        except (UsageError, KeyboardInterrupt):
             for copy in set(self._copies.glob("*")) - self._before:
                 with contextlib.suppress(OSError):
                     copy.unlink()

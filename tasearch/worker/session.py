@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -86,10 +87,12 @@ class Session:
             with self._guard.undone_if_refused():
                 self._register(records)
                 study = self._open_study(records)
+            self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
             for text in opening_lines(self.plan, self.dataset, self.device, self.workers) if announce else ():
                 self.display.line(text)
+            self.stop.is_watched = True
             others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
             try:
                 with others:
@@ -185,6 +188,20 @@ class Session:
         refuse_changed_identity(name, stored.identity, identity)
         self.plan = self.plan.with_precision(stored.config["recipe"]["precision"])
         records.studies.update_config(name, study_config(self.plan, self.dataset, self.device))
+
+    def _note_budget(self, records: Records, study: ChainStudy, *, announce: bool) -> None:
+        """Store the budget that gives what the study has by now, where this call asks for less than is done."""
+        name, settings = self.plan.study_name, self.settings
+        finals = records.finals.rows(name)
+        last = max((row.round for row in finals), default=0)
+        trials, replicates = study.num_counted(), len({row.replicate for row in finals if row.round == last})
+        if trials <= settings.trials and replicates <= settings.replicates:
+            return
+        done = {"trials": max(trials, settings.trials), "replicates": max(replicates, settings.replicates)}
+        plan = dataclasses.replace(self.plan, settings=settings.model_copy(update=done))
+        records.studies.update_config(name, study_config(plan, self.dataset, self.device))
+        if announce:
+            self.display.line(f"this study has {trials} trials and {replicates} replicates in its finals already")
 
     def _resolved_precision(self, records: Records) -> str:
         """Return the precision that was asked for; for `auto` what this store has measured before, or a measurement.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_STOPPING = b"\nstopping after this step; once more ends at once\n"
 _SHOW_CURSOR = b"\x1b[?25h"
 """The live display hides the cursor; a process that ends at once must bring it back."""
 
@@ -18,6 +19,8 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.is_watched = False
+        """Whether somebody looks at the flag by now; before that a signal raises KeyboardInterrupt."""
 
     def request(self, signum: int) -> None:
         """Ask for a clean end."""
@@ -31,12 +34,15 @@ class StopFlag:
     @property
     def exit_code(self) -> int:
         """128 plus the signal, as shells expect: 130 for SIGINT, 143 for SIGTERM."""
-        return 128 + (self.signum or 0)
+        return 128 + (self.signum or signal.SIGINT)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a StopFlag while the block runs; a second one ends the process."""
+    """Turn SIGINT and SIGTERM into a StopFlag while the block runs; a second one ends the process.
+
+    Until the flag is watched (data are loaded, nothing is under way) the first one raises KeyboardInterrupt.
+    """
     flag = StopFlag()
 
     def handle(signum: int, _frame: FrameType | None) -> None:
@@ -46,6 +52,10 @@ def stop_on_signals() -> Iterator[StopFlag]:
                 os.write(sys.stderr.fileno(), _SHOW_CURSOR)
             os._exit(128 + signum)
         flag.request(signum)
+        if not flag.is_watched:
+            raise KeyboardInterrupt
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _STOPPING)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -99,13 +99,18 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         kd_weights=_distinct(settings.kd_weights),
         scope=settings.scope,
     )
+    if "batch_size" in settings.model_fields_set and settings.batch_size > data.num_train:
+        raise ConfigError(
+            f"--batch-size {settings.batch_size}: there are {data.num_train} training images",
+            hint=f"use --batch-size {data.num_train} or less",
+        )
     paths = len(space.paths()) - 1
     if settings.finalists is not None and settings.finalists > paths:
         raise ConfigError(
             f"--finalists {settings.finalists}: the search space has {paths} paths with TAs",
             hint=f"ask for at most {paths} finalists, or widen --tas or --max-tas"
             if paths
-            else "leave --finalists out, or widen --tas or --max-tas",
+            else "leave --finalists out: only direct distillation can be tuned",
         )
     identity = _identity(space, stages, settings)
     default_name = f"{settings.teacher}-{settings.student}-{data.name}-{fingerprint(identity)[:8]}"
@@ -184,11 +189,10 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
 def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Return one line per setting in which two identities differ: `epochs 10, now 20`."""
     before, now = dict(_flat(stored)), dict(_flat(wanted))
-    return [
-        f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
+    differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    # What follows from other models (the ladder) is said after them.
+    differing.sort(key=lambda name: name not in ("teacher", "student"))
+    return [f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}" for name in differing]
 
 
 def refuse_changed_identity(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

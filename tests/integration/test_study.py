@@ -119,6 +119,27 @@ def test_the_page_shows_the_resolved_precision_and_augmentation(
     assert "augment</t" not in page
 
 
+def test_a_smaller_budget_than_is_done_changes_nothing_that_is_shown(
+    optimize: Study, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = optimize()
+    assert main([*arguments[:-1], "--trials", "1", "--replicates", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "has 3 trials and 2 replicates in its finals already" in err
+    page = Path(before["report"]).read_text(encoding="utf-8")
+    assert "--trials 3 --finalists 1 --replicates 2" in page
+    assert json.loads(out)["verdict"] == before["verdict"]
+
+
+def test_status_shows_the_study_that_the_environment_names(
+    optimize: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optimize()
+    monkeypatch.setenv("TASEARCH_STUDY_NAME", "nobody's")
+    assert main(["status", "--home", str(tmp_path / "home")]) == 2
+    assert "nobody's" in capsys.readouterr().err
+
+
 def test_opening_test_again_is_said(optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     optimize()
     optimize("--replicates", "3")

@@ -91,6 +91,10 @@ def test_a_setting_out_of_its_range_is_named_with_value_and_range(
     assert answer.hint.startswith(f"{flag}: ")
 
 
+def test_a_batch_of_more_images_than_there_are_is_refused(refuse_optimize: Run) -> None:
+    assert "there are 30 training images" in refuse_optimize(["--batch-size", "31"]).error
+
+
 def test_one_bad_temperature_among_good_ones_is_picked_out(refuse_optimize: Run) -> None:
     assert "got '-2'" in refuse_optimize(["--temperatures", "4,-2,8"]).error
 

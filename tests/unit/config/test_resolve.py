@@ -25,6 +25,11 @@ def test_a_study_file_beats_a_default(tmp_path: Path) -> None:
     assert resolve(BOTH, {}, write(tmp_path / "s.toml", "trials = 7")).trials == 7
 
 
+def test_a_key_in_both_spellings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="twice"):
+        read_study_file(write(tmp_path / "s.toml", "max-tas = 1\nmax_tas = 2"))
+
+
 def test_the_environment_beats_a_study_file(tmp_path: Path) -> None:
     assert resolve(BOTH, {"TASEARCH_TRIALS": "8"}, write(tmp_path / "s.toml", "trials = 7")).trials == 8
 

@@ -11,9 +11,18 @@ from tasearch.worker.signals import stop_on_signals
 @pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_sets_the_flag_with_the_shells_exit_code(signum: int, exit_code: int) -> None:
     with stop_on_signals() as flag:
+        flag.is_watched = True
         assert not flag.is_set
         os.kill(os.getpid(), signum)
         assert (flag.is_set, flag.exit_code) == (True, exit_code)
+
+
+@pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_while_nobody_watches_the_flag_a_signal_interrupts_at_once(signum: int, exit_code: int) -> None:
+    with stop_on_signals() as flag:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signum)
+        assert flag.exit_code == exit_code
 
 
 def test_the_former_handlers_come_back() -> None:
