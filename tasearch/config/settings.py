@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationInfo, field_validator
 
 
 def _comma_separated(value: Any) -> Any:
@@ -24,7 +24,8 @@ KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), F
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 FREE = frozenset(
-    {"trials", "finalists", "replicates", "device", "threads", "workers", "checkpoint_seconds", "cache_gb"}
+    {"trials", "finalists", "replicates", "max_replicates", "device", "threads", "workers", "checkpoint_seconds"}
+    | {"cache_gb"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
 """Settings that may differ from one call of the same study to the next; all others are its identity."""
@@ -41,6 +42,14 @@ class Settings(BaseModel):
         """Refuse what pydantic would take for 1, 0 or the current folder."""
         if isinstance(value, bool) or value == "":
             raise ValueError("no setting is true, false or empty")
+        return value
+
+    @field_validator("max_replicates")
+    @classmethod
+    def _is_not_below_replicates(cls, value: int | None, info: ValidationInfo) -> int | None:
+        least = info.data.get("replicates")
+        if value is not None and least is not None and value < least:
+            raise ValueError(f"less than --replicates {least}")
         return value
 
     teacher: str = Field(description="Large model that is to be imitated, e.g. resnet110 or plain10.")
@@ -65,7 +74,10 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0, description="Seed of the sampler.")
     trials: int = Field(40, ge=1, description="Chains to train in the whole study, direct distillation included.")
     finalists: int | None = Field(None, ge=1, description="Best paths that are re-run on fresh replicates. [3]")
-    replicates: int = Field(5, ge=1, description="Fresh replicates of each finalist, BLKD and NOKD.")
+    replicates: int = Field(5, ge=1, description="Fresh replicates of each finalist, BLKD and NOKD, at first.")
+    max_replicates: int | None = Field(
+        None, ge=1, description="Most replicates, for finalists not yet separated. [20, or --replicates if more]"
+    )
 
     epochs: int | None = Field(None, ge=1, description="Epochs of each stage. [by dataset]")
     batch_size: int = Field(128, ge=2, description="Images per step.")

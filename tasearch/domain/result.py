@@ -142,6 +142,35 @@ class ArmScore:
     """Test accuracy minus BLKD's, paired by replicate; None for BLKD itself."""
     versus_nokd: Interval | None
     """Test accuracy minus NOKD's, paired by replicate; None for NOKD itself."""
+    dropped_after: int | None = None
+    """Replicates after which a finalist was dropped; None while it is in the race."""
+
+    @property
+    def optimism(self) -> float | None:
+        """val accuracy in the search minus that in the finals: what the search's choice flattered."""
+        return None if self.search_val_accuracy is None else self.search_val_accuracy - self.val_accuracy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RaceSummary:
+    """How the finals were decided, on val alone."""
+
+    looks: tuple[int, ...]
+    """Replicates after which the race was to be looked at, all of them paid for."""
+    taken: tuple[int, ...]
+    """Looks that were taken until it ended."""
+    level: float
+    """One-sided error of each look and finalist."""
+    interval_level: float
+    """Error of each side of a reported interval."""
+    error: float
+    """Probability of a false winner over all finalists and looks, at most."""
+    val_difference: float
+    """val accuracy of the leader minus BLKD's, mean over the replicates, a fraction."""
+    val_spread: float
+    """Sample standard deviation of those differences; 0 where n < 2."""
+    replicates_to_separate: int | None
+    """Replicates that would likely separate the leader from BLKD; None where it is, or where no number would."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,9 +185,14 @@ class Verdict:
     ci_low: float | None
     ci_high: float | None
     n: int
-    """Replicates per arm."""
+    """Replicates of the leading finalist, BLKD and NOKD; a finalist that was dropped has fewer."""
     separated: bool
+    """Whether the race, which sees val only, told the finalists and BLKD apart."""
     scores: tuple[ArmScore, ...] = field(default=())
-    """All arms, best mean val accuracy first."""
+    """All arms, best mean val accuracy first, finalists that were dropped last."""
+    leader: str | None = None
+    """Label of the finalist that `difference` is about: the winner, or the best on val of those in the race."""
+    race: RaceSummary | None = None
+    """None without a finalist or BLKD."""
     notes: tuple[str, ...] = ()
     """What a reader must know to weigh the sentence."""

@@ -195,7 +195,7 @@ def finals_info(view: StudyView) -> tuple[ArmDifference, ...]:
         ArmDifference(
             chain=score.chain,
             difference=score.versus_blkd,
-            per_replicate=_differences(rows, score.arm),
+            per_replicate=_differences(rows, score.arm)[: score.versus_blkd.n],
         )
         for score in view.verdict.scores
         if score.role is Role.FINALIST and score.chain is not None and score.versus_blkd is not None

@@ -17,7 +17,7 @@ from tasearch.domain.errors import StorageError
 from tasearch.domain.result import TrialState
 from tasearch.report import wording
 from tasearch.report.figures import figures
-from tasearch.report.view import StudyView, counts, headline
+from tasearch.report.view import StudyView, counts, headline, race_looks
 
 FILE_NAME = "report.html"
 RANKED_FIRST = 12
@@ -62,6 +62,7 @@ def render_page(view: StudyView) -> str:
     environment.filters |= {
         "percent": wording.percent,
         "interval": wording.interval,
+        "points": wording.points,
         "settings": wording.settings,
         "short_count": wording.short_count,
         "duration": wording.duration,
@@ -75,6 +76,7 @@ def render_page(view: StudyView) -> str:
         mean_std=wording.mean_std,
         missing=wording.MISSING,
         failed=[trial for trial in view.trials if trial.state is TrialState.FAILED],
+        race=race_looks(view.verdict),
         replicates=sorted({row.replicate for row in view.finals}),
         config=list(flat_config(view.config).items()),
         figures=[

@@ -8,8 +8,9 @@ from typing import Any
 from tasearch.domain.errors import ConfigError, nearest
 from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
-from tasearch.search.finals import fairness_notes
+from tasearch.search.finals import fairness_notes, opening_notes
 from tasearch.search.space import SearchSpace
+from tasearch.search.standing import stored_rule
 from tasearch.search.study import ChainStudy, close_storage, open_storage
 from tasearch.search.verdict import judge
 from tasearch.stores.engine import engine_kwargs, hide_password, url_text
@@ -92,7 +93,11 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         num_trials_planned=config["settings"]["trials"],
         trials=trials,
         finals=finals,
-        verdict=judge(finals, [*fairness_notes(trials, finals), *_reopened(opened)]),
+        verdict=judge(
+            finals,
+            lambda last: stored_rule(row.attrs, last),
+            [*fairness_notes(trials, finals), *opening_notes(row.attrs)],
+        ),
         test_opened=opened,
         stages_trained=len(complete),
         stages_reused=max(0, _asked(trials, finals) - len(complete)),
@@ -103,12 +108,6 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
 def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: list[tuple[StageRow, str]]) -> ModelPoint:
     accuracies = [stage.val_accuracy for stage, its_role in stages if its_role == role]
     return ModelPoint(name=name, capacity=capacities[name], val_accuracy=accuracies[0] if accuracies else None)
-
-
-def _reopened(opened: Sequence[object]) -> list[str]:
-    if len(opened) < 2:
-        return []
-    return [f"The test set was opened {len(opened)} times; whoever added trials or replicates may have seen it before."]
 
 
 def _environment(stages: Mapping[str, StageRow]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasearch.domain.result import ArmScore, Role, Verdict
 from tasearch.domain.spec import ChainSpec
 from tasearch.report import wording
-from tasearch.report.view import ChainSummary, StudyView, best, counts, headline, score_of
+from tasearch.report.view import ChainSummary, StudyView, best, counts, headline, race_looks, score_of
 
 WIDTH = 100
 """Columns of the terminal's answer."""
@@ -80,6 +80,9 @@ def _baselines_json(view: StudyView) -> dict[str, object]:
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, object]:
+    leader = next((score for score in verdict.scores if score.arm == verdict.leader), None)
+    nokd = None if leader is None else leader.versus_nokd
+    race = verdict.race
     return {
         "text": verdict.text,
         "winner": verdict.winner,
@@ -88,6 +91,19 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
         "ci_high": verdict.ci_high,
         "n": verdict.n,
         "separated": verdict.separated,
+        "leader": verdict.leader,
+        "nokd": {
+            "difference": None if nokd is None else nokd.mean,
+            "ci_low": None if nokd is None else nokd.low,
+            "ci_high": None if nokd is None else nokd.high,
+        },
+        "search_optimism": None if leader is None else leader.optimism,
+        "replicates_to_separate": None if race is None else race.replicates_to_separate,
+        "looks": [] if race is None else list(race.looks),
+        "looks_taken": [] if race is None else list(race.taken),
+        "level": None if race is None else race.level,
+        "dropped": {s.arm: s.dropped_after for s in verdict.scores if s.dropped_after is not None},
+        "notes": list(verdict.notes),
     }
 
 
@@ -105,7 +121,7 @@ def to_text(
     if view.verdict is not None:
         parts += [_wrap(f"- {note}", indent="  ") for note in view.verdict.notes]
     if view.verdict is not None and view.verdict.scores:
-        parts += ["", *_finals_lines(view.verdict.scores)]
+        parts += ["", *_finals_lines(view.verdict.scores), *_race_lines(view.verdict)]
     parts += ["", *_search_lines(view), *_baseline_lines(view), "", *_closing_lines(view)]
     parts.append(_stage_line(view, stages_trained, stages_reused))
     if report_path is not None:
@@ -120,13 +136,24 @@ def _finals_lines(scores: tuple[ArmScore, ...]) -> list[str]:
             *_pair(score.chain),
             str(score.n),
             wording.percent(score.val_accuracy),
+            wording.MISSING if score.optimism is None else wording.points(score.optimism),
             wording.mean_std(score.test_accuracy, score.test_std),
             wording.interval(score.versus_blkd),
         )
         for score in scores
     ]
-    header = ("chain", "temp.", "weight", "n", "val", "test", "vs BLKD [95% CI]")
-    return ["Finals (fresh replicates, mean ± std; differences in points)", *_table(header, rows)]
+    header = ("chain", "temp.", "weight", "n", "val", "search", "test", "vs BLKD [95% CI]")
+    title = "Finals (fresh replicates, mean ± std; differences in points; search: val in the search minus val here)"
+    return [_wrap(title), *_table(header, rows)]
+
+
+def _race_lines(verdict: Verdict) -> list[str]:
+    """Tell the race look by look: `5 replicates, 3 in the race: dropped ...`."""
+    looks = race_looks(verdict)
+    if not looks:
+        return []
+    told = [f"  {look.replicates} replicates, {look.in_race} in the race: {look.outcome}" for look in looks]
+    return ["Race (on val)", *(_wrap(line, indent="    ") for line in told)]
 
 
 def _search_lines(view: StudyView) -> list[str]:

@@ -47,6 +47,17 @@ class TrialCounts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RaceLook:
+    """One look at the race of the finals."""
+
+    replicates: int
+    in_race: int
+    """Finalists that were compared."""
+    outcome: str
+    """Who was dropped, whether it goes on, how it ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StudyView:
     """One study as the report shows it; accuracies are fractions."""
 
@@ -153,6 +164,26 @@ def score_of(verdict: Verdict | None, role: Role) -> ArmScore | None:
     """Return the first score of a role, so NOKD's or BLKD's; None without finals."""
     scores = () if verdict is None else verdict.scores
     return next((score for score in scores if score.role is role), None)
+
+
+def race_looks(verdict: Verdict | None) -> tuple[RaceLook, ...]:
+    """Return the looks that were taken; empty before the verdict, and where nothing raced."""
+    if verdict is None or verdict.race is None:
+        return ()
+    finalists = [score for score in verdict.scores if score.role is Role.FINALIST]
+    found = []
+    for replicates in verdict.race.taken:
+        racing = [s for s in finalists if s.dropped_after is None or s.dropped_after >= replicates]
+        dropped = [s.arm for s in racing if s.dropped_after == replicates]
+        said = [f"dropped {'; '.join(dropped)}"] if dropped else []
+        if replicates != verdict.race.taken[-1]:
+            said.append("goes on")
+        elif not verdict.separated:
+            said.append("not separated, no replicates left")
+        else:
+            said.append("BLKD is ahead of all" if len(dropped) == len(racing) else f"{verdict.leader} is ahead of BLKD")
+        found.append(RaceLook(replicates=replicates, in_race=len(racing), outcome=", ".join(said)))
+    return tuple(found)
 
 
 def headline(view: StudyView) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tasearch.domain.result import FinalRow, Role, TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
@@ -26,13 +27,27 @@ class Arm:
 def finalists(trials: Sequence[TrialRow], count: int) -> list[Arm]:
     """Return the best chain of each of the `count` best paths with TAs, by val accuracy in the search.
 
-    Ties go to the earlier trial.
+    Ties go to the earlier trial. Where all of them stand on one first TA stage, they share its luck: the last one then
+    gives way to the best chain whose first TA is another, or was trained with another pair, if there is one.
     """
-    best_of_path: dict[tuple[str, ...], Arm] = {}
-    for trial in _ranked(trials):
-        if trial.chain is not None and not trial.chain.is_direct:
-            best_of_path.setdefault(trial.chain.path, _arm(Role.FINALIST, trial))
-    return list(best_of_path.values())[:count]
+    ranked = [
+        (trial.chain, _arm(Role.FINALIST, trial))
+        for trial in _ranked(trials)
+        if trial.chain is not None and not trial.chain.is_direct
+    ]
+    best_of_path: dict[tuple[str, ...], tuple[ChainSpec, Arm]] = {}
+    for chain, arm in ranked:
+        best_of_path.setdefault(chain.path, (chain, arm))
+    chosen = list(best_of_path.values())[:count]
+    first_stages = {_first_stage(chain) for chain, _ in chosen}
+    if len(chosen) > 1 and len(first_stages) == 1:
+        others = [entry for entry in ranked if _first_stage(entry[0]) not in first_stages]
+        chosen = [*chosen[:-1], *(others[:1] or chosen[-1:])]
+    return [arm for _, arm in chosen]
+
+
+def _first_stage(chain: ChainSpec) -> tuple[str, float, float]:
+    return chain.path[1], chain.temperatures[0], chain.kd_weights[0]
 
 
 def tuned_blkd(trials: Sequence[TrialRow]) -> Arm | None:
@@ -48,27 +63,33 @@ def arms(trials: Sequence[TrialRow], count: int, nokd_val_accuracy: float) -> li
     return [*finalists(trials, count), *([blkd] if blkd else []), nokd]
 
 
-def plan_rows(existing: Sequence[FinalRow], contenders: Sequence[Arm], replicates: int) -> list[FinalRow]:
-    """Return the rows that the finals of these contenders consist of, those that exist included.
+def enter_round(existing: Sequence[FinalRow], contenders: Sequence[Arm]) -> tuple[int, int]:
+    """Return the round in which these contenders meet, and its first replicate.
 
-    The same contenders as in the last round: that round, extended to `replicates` where it has fewer. Other
-    contenders: a new round on replicates that no round has seen, because the test set has been opened on the old.
+    The same contenders as in the last round go on with it. Others meet in a new round on replicates that no round has
+    seen, because the test set may have been opened on the old.
     """
     last = max((row.round for row in existing), default=0)
     rows = [row for row in existing if row.round == last]
-    same = {row.arm for row in rows} == {arm.label for arm in contenders}
-    used = max((row.replicate for row in existing), default=0)
-    if last and same:
-        have = sorted({row.replicate for row in rows})
-        fresh = range(used + 1, used + 1 + max(0, replicates - len(have)))
-        chosen, number = [*have, *fresh], last
-    else:
-        chosen, number = list(range(used + 1, used + 1 + replicates)), last + 1
-    present = {(row.arm, row.replicate): row for row in rows} if number == last else {}
+    if last and {row.arm for row in rows} == {arm.label for arm in contenders}:
+        return last, min(row.replicate for row in rows)
+    return last + 1, 1 + max((row.replicate for row in existing), default=0)
+
+
+def due_rows(
+    number: int, first: int, contenders: Sequence[Arm], due: Callable[[str], int], existing: Sequence[FinalRow]
+) -> list[FinalRow]:
+    """Return the rows of a round that begins at replicate `first`, those that exist as they are.
+
+    `due`: how many replicates an arm is to have, by its label.
+    """
+    present = {(row.arm, row.replicate): row for row in existing if row.round == number}
+    most = max(due(arm.label) for arm in contenders)
     return [
         present.get((arm.label, replicate)) or _row(number, arm, replicate)
-        for replicate in chosen
+        for replicate in range(first, first + most)
         for arm in contenders
+        if replicate < first + due(arm.label)
     ]
 
 
@@ -80,6 +101,21 @@ def fairness_notes(trials: Sequence[TrialRow], rows: Sequence[FinalRow]) -> list
     if most <= direct:
         return []
     return [f"Direct distillation had {direct} pairs tried, the most tuned finalist {most}: not quite fair to it."]
+
+
+def opening_notes(attrs: Mapping[str, Any]) -> list[str]:
+    """Say where test was opened more than once, and where the last round went on after its test was known."""
+    opened = len(attrs.get("test_opened", ()))
+    if opened < 2:
+        return []
+    notes = [f"The test set was opened {opened} times; whoever added trials or replicates may have seen it before."]
+    rounds = [str(occasion).partition(",")[0] for occasion in attrs.get("test_opened_occasions", ())]
+    if rounds[-1:] == rounds[-2:-1]:
+        notes.append(
+            "The last finals were extended after their test accuracies were known; the error of a false winner "
+            "holds for each verdict, not for all of them together."
+        )
+    return notes
 
 
 def _row(number: int, arm: Arm, replicate: int) -> FinalRow:

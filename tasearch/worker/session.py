@@ -282,7 +282,8 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
     recipe = plan.stages.recipe
     ladder = " ".join(space.ladder)
     pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
-    finals = f"finalists: {plan.num_finalists}, fresh replicates: {plan.settings.replicates}"
+    first, last = plan.settings.replicates, plan.max_replicates
+    finals = f"finalists: {plan.num_finalists}, fresh replicates: {first}" + (f" to {last}" if last > first else "")
     return [
         f"study {plan.study_name}",
         f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "

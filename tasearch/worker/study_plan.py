@@ -24,6 +24,7 @@ from tasearch.search.space import SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
 
 DEFAULT_FINALISTS = 3
+DEFAULT_MAX_REPLICATES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,11 @@ class StudyPlan:
         """Finalists asked for, or as many of the default as there are paths with TAs."""
         paths = len(self.space.paths()) - 1
         return min(self.settings.finalists or DEFAULT_FINALISTS, paths)
+
+    @property
+    def max_replicates(self) -> int:
+        """Most replicates asked for; by default those of the first look where they are more."""
+        return self.settings.max_replicates or max(DEFAULT_MAX_REPLICATES, self.settings.replicates)
 
     @property
     def grid_size(self) -> int:

@@ -24,8 +24,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def arguments(images: Path, tmp_path: Path) -> list[str]:
     """`tasearch optimize` with a budget of seconds, named `pets`, in a home of its own."""
-    budget = "--epochs 2 --batch-size 16 --threads 1 --trials 3 --finalists 1 --replicates 2 --study-name pets"
-    where = ["--dataset", f"folder:{images}", "--home", str(tmp_path / "home")]
+    budget = "--epochs 2 --batch-size 16 --threads 1 --trials 3 --finalists 1 --replicates 2 --max-replicates 2"
+    where = ["--study-name", "pets", "--dataset", f"folder:{images}", "--home", str(tmp_path / "home")]
     return ["optimize", "--teacher", "plain6", "--student", "plain2", *budget.split(), *where, "--json", "-q"]
 
 

@@ -17,7 +17,7 @@ def test_a_whole_study_runs_and_continues_on_postgresql(optimize: Study, storage
 
 
 def test_the_database_may_be_anywhere_and_is_optunas_too(optimize: Study, storage_url: str) -> None:
-    answer = optimize("--storage", storage_url, "--trials", "1", "--replicates", "1")
+    answer = optimize("--storage", storage_url, "--trials", "1", "--replicates", "1", "--max-replicates", "1")
     storage = optuna.storages.RDBStorage(storage_url)
     study = optuna.load_study(study_name="pets", storage=storage)
     assert study.best_value == answer["best"]["val_accuracy"]

@@ -32,7 +32,7 @@ def test_more_trials_that_put_others_ahead_open_test_again_on_unseen_replicates(
 
 def test_more_replicates_extend_the_finals(optimize: Study, tmp_path: Path) -> None:
     assert optimize()["verdict"]["n"] == 2
-    assert optimize("--replicates", "4")["verdict"]["n"] == 4
+    assert optimize("--replicates", "4", "--max-replicates", "4")["verdict"]["n"] == 4
     assert query(tmp_path / "home", "SELECT DISTINCT round FROM tasearch_finals") == [(1,)]
 
 
@@ -78,7 +78,7 @@ def test_a_search_of_failures_ends_with_exit_code_3_and_says_why(
 
 
 def test_one_replicate_gives_a_verdict_without_an_interval(optimize: Study) -> None:
-    verdict = optimize("--replicates", "1")["verdict"]
+    verdict = optimize("--replicates", "1", "--max-replicates", "1")["verdict"]
     assert (verdict["n"], verdict["separated"], verdict["ci_low"]) == (1, False, None)
 
 
@@ -142,7 +142,7 @@ def test_status_shows_the_study_that_the_environment_names(
 
 def test_opening_test_again_is_said(optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     optimize()
-    optimize("--replicates", "3")
+    optimize("--replicates", "3", "--max-replicates", "3")
     assert main(["status", "--home", str(tmp_path / "home")]) == 0
     assert "The test set was opened 2 times" in " ".join(capsys.readouterr().out.split())
 

@@ -13,7 +13,7 @@ from tasearch.cli.main import main
 
 SMALL = (
     *("--threads", "1", "--precision", "float32"),
-    *("--epochs", "1", "--trials", "2", "--replicates", "1", "--limit-train", "30"),
+    *("--epochs", "1", "--trials", "2", "--replicates", "1", "--max-replicates", "1", "--limit-train", "30"),
 )
 
 

@@ -69,6 +69,7 @@ def test_a_ta_that_is_no_rung(refuse_optimize: Run, tas: str, named: str) -> Non
         ("--replicates", "0", "greater than or equal to 1"),
         ("--workers", "0", "greater than or equal to 1"),
         ("--replicates", "two", "integer"),
+        ("--max-replicates", "0", "greater than or equal to 1"),
         ("--finalists", "0", "greater than or equal to 1"),
         ("--finalists", "-1", "greater than or equal to 1"),
         ("--batch-size", "0", "greater than or equal to 2"),
@@ -103,6 +104,12 @@ def test_more_finalists_than_paths(refuse_optimize: Run) -> None:
     answer = refuse_optimize(["--finalists", "2"])
     assert "--finalists 2: the search space has 1 paths" in answer.error
     assert "at most 1" in answer.hint
+
+
+def test_fewer_replicates_at_most_than_at_first(refuse_optimize: Run) -> None:
+    answer = refuse_optimize(["--replicates", "4", "--max-replicates", "3"])
+    assert answer.error == "--max-replicates: got '3', less than --replicates 4"
+    assert answer.hint.startswith("--max-replicates: Most replicates")
 
 
 @pytest.mark.parametrize("missing", ["--teacher", "--student"])

@@ -12,6 +12,7 @@ from tasearch.domain.result import (
     Capacity,
     FinalRow,
     Interval,
+    RaceSummary,
     Role,
     TrialRow,
     TrialState,
@@ -160,6 +161,17 @@ def make_verdict(finals: Sequence[FinalRow]) -> Verdict:
         n=scores[0].n,
         separated=separated,
         scores=tuple(scores),
+        leader=None if lead is None else lead.arm,
+        race=RaceSummary(
+            looks=(scores[0].n, 20),
+            taken=(scores[0].n,),
+            level=0.0123,
+            interval_level=0.011,
+            error=0.05,
+            val_difference=0.006,
+            val_spread=0.002,
+            replicates_to_separate=None,
+        ),
         notes=("the teacher is given: the interval does not cover its training",),
     )
 

@@ -105,10 +105,25 @@ def test_the_verdict_and_its_notes_are_shown(view: StudyView) -> None:
 def test_every_arm_shows_n_mean_std_and_interval(view: StudyView) -> None:
     texts = Tags(render_page(view)).texts
     start = texts.index("vs NOKD [95% CI]")
-    assert texts[start + 1 : start + 8] == [
+    assert texts[start + 1 : start + 9] == [
         "plain10 > plain8 > plain6 > plain4 > plain2", "temperature 4, KD weight 0.9", "5", "+0.7 [+0.3, +1.0]",
-        "71.0 ± 0.3%", "71.2%", "+5.4 [+5.0, +5.8]",
+        "71.0 ± 0.3%", "71.2%", "+0.3", "+5.4 [+5.0, +5.8]",
     ]  # fmt: skip
+
+
+def test_the_race_is_told_with_the_error_that_it_spends(view: StudyView) -> None:
+    texts = Tags(render_page(view)).texts
+    start = texts.index("on validation accuracy")
+    assert texts[start + 1 : start + 3] == ["5", "2"]
+    assert "is ahead of BLKD" in texts[start + 3]
+    assert "after 5, 20 replicates" in texts[start + 4]
+    assert "may err with 1.2%" in texts[start + 4]
+
+
+def test_a_dropped_finalist_is_marked() -> None:
+    verdict = make_verdict(make_finals())
+    scores = (*verdict.scores[:-1], replace(verdict.scores[1], dropped_after=3))
+    assert Tags(render_page(make_view(verdict=replace(verdict, scores=scores)))).texts.count("dropped") == 1
 
 
 def test_every_chain_of_the_search_is_listed(view: StudyView) -> None:

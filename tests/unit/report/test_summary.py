@@ -27,8 +27,28 @@ def test_json_has_exactly_the_promised_keys(view: StudyView) -> None:
         "best": {"chain", "temperature", "kd_weight", "val_accuracy"},
         "baselines": {"nokd", "blkd"},
         "stages": {"trained", "reused"},
-        "verdict": {"text", "winner", "difference", "ci_low", "ci_high", "n", "separated"},
+        "verdict": {
+            *("text", "winner", "difference", "ci_low", "ci_high", "n", "separated"),
+            *("leader", "nokd", "search_optimism", "replicates_to_separate"),
+            *("looks", "looks_taken", "level", "dropped", "notes"),
+        },
     }
+
+
+def test_json_tells_how_the_verdict_came_about(view: StudyView) -> None:
+    assert view.verdict is not None
+    lead = view.verdict.scores[0]
+    shown = answer(view)["verdict"]
+    assert lead.versus_nokd is not None
+    assert (shown["leader"], shown["nokd"]["difference"]) == (lead.arm, lead.versus_nokd.mean)
+    assert shown["search_optimism"] == lead.optimism
+    assert (shown["looks"], shown["looks_taken"], shown["level"]) == ([5, 20], [5], 0.0123)
+
+
+def test_text_tells_the_race_look_by_look(view: StudyView) -> None:
+    lines = to_text(view, None).splitlines()
+    at = lines.index("Race (on val)")
+    assert lines[at + 1].startswith("  5 replicates, 2 in the race: plain10 > plain8 > plain6 > plain4 > plain2")
 
 
 def test_every_ranked_chain_has_the_same_keys(view: StudyView) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tasearch.domain.result import Role, TrialRow, TrialState
-from tasearch.report.view import StudyView, TrialCounts, best, counts, headline, rank_chains, score_of
+from tasearch.report.view import StudyView, TrialCounts, best, counts, headline, race_looks, rank_chains, score_of
 
 from .factories import ARMS, make_chain, make_finals, make_trial, make_verdict, make_view, make_view_without_finals
 
@@ -84,6 +84,23 @@ def test_without_a_verdict_there_is_no_score() -> None:
 def test_the_headline_is_the_verdict(view: StudyView) -> None:
     assert view.verdict is not None
     assert headline(view) == view.verdict.text
+
+
+def test_a_race_is_told_look_by_look(view: StudyView) -> None:
+    assert view.verdict is not None
+    assert view.verdict.race is not None
+    lead, other, *rest = sorted(view.verdict.scores, key=lambda score: score.role is not Role.FINALIST)
+    race = replace(view.verdict.race, looks=(3, 5, 20), taken=(3, 5))
+    verdict = replace(view.verdict, race=race, scores=(lead, replace(other, dropped_after=3), *rest), separated=False)
+    assert [(look.replicates, look.in_race, look.outcome) for look in race_looks(verdict)] == [
+        (3, 2, f"dropped {other.arm}, goes on"),
+        (5, 1, "not separated, no replicates left"),
+    ]
+
+
+def test_without_a_race_there_are_no_looks(view: StudyView) -> None:
+    assert view.verdict is not None
+    assert race_looks(replace(view.verdict, race=None)) == race_looks(None) == ()
 
 
 def test_before_the_finals_the_headline_says_how_far_the_search_is() -> None:

@@ -57,6 +57,15 @@ def test_the_finals_are_finalists_and_two_baselines_on_every_replicate() -> None
     assert expected_finals(build_plan(settings_of(replicates=4), DATASET)) == 12
 
 
+@pytest.mark.parametrize(
+    ("changes", "most"),
+    [({}, 20), ({"replicates": 30}, 30), ({"replicates": 5, "max_replicates": 5}, 5)],
+    ids=str,
+)
+def test_at_most_20_replicates_are_run_unless_more_are_asked_for(changes: dict[str, Any], most: int) -> None:
+    assert build_plan(settings_of(**changes), DATASET).max_replicates == most
+
+
 CHANGES: dict[str, Any] = {
     "teacher": "plain8",
     "student": "plain4",
@@ -83,7 +92,9 @@ def test_a_setting_of_the_identity_changes_the_default_name(name: str) -> None:
     assert plain.study_name != changed.study_name
 
 
-@pytest.mark.parametrize("changes", [{"trials": 7}, {"replicates": 2}, {"threads": 1}, {"cache_gb": 1}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"trials": 7}, {"replicates": 2}, {"max_replicates": 9}, {"threads": 1}, {"cache_gb": 1}], ids=str
+)
 def test_a_free_setting_leaves_the_identity_alone(changes: dict[str, Any]) -> None:
     assert set(changes) <= FREE
     assert build_plan(settings_of(**changes), DATASET).identity == build_plan(settings_of(), DATASET).identity

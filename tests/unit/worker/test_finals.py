@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tasearch.chain.run import StageRunner
+from tasearch.cli.display import Silent
+from tasearch.config.settings import Settings
+from tasearch.domain.result import EpochResult, FinalRow, Role, StageResult, TrialRow, TrialState, Verdict
+from tasearch.domain.spec import StageSpec
+from tasearch.search.standing import stored_rule
+from tasearch.stores.records import Records, open_records
+from tasearch.worker.cost import study_cost
+from tasearch.worker.finals import FinalsWorker
+from tasearch.worker.progress import Progress
+from tasearch.worker.session import first_snapshot
+from tasearch.worker.signals import StopFlag
+from tasearch.worker.study_plan import StudyPlan, build_plan
+from tests.factories import make_dataset
+
+WIGGLE = (0.000, 0.013, -0.009, 0.004, -0.006, 0.010, -0.012, 0.002)
+EVEN = {"plain4": 0.0, "resnet14": 0.0, "direct": 0.0, "NOKD": -0.1}
+PLAIN4_WINS = {**EVEN, "plain4": 0.2}
+RESNET14_LOSES = {**EVEN, "resnet14": -0.2}
+
+
+class Trained:
+    """A runner that trains nothing: val and test accuracy of an arm are its level and noise of the replicate."""
+
+    def __init__(self, records: Records, levels: dict[str, float]) -> None:
+        self.records, self.levels = records, levels
+        self.asked: list[tuple[str, int]] = []
+        self.tested: list[tuple[str, int]] = []
+        self.opened_after: list[int] = []
+        """For each test accuracy, how many runs of the finals had no val accuracy then."""
+
+    def run(self, spec: StageSpec) -> StageResult:
+        if spec.student.name == "plain2":
+            self.asked.append((arm_of(spec), spec.replicate))
+        return StageResult(
+            fingerprint=spec.fingerprint,
+            artifact_id="0",
+            val_accuracy=self.accuracy(spec),
+            curve=(EpochResult(epoch=1, train_loss=1.0, val_accuracy=0.5),),
+            seconds=1.0,
+            environment=None,  # type: ignore[arg-type]
+        )
+
+    def test_accuracy(self, spec: StageSpec) -> float:
+        self.tested.append((arm_of(spec), spec.replicate))
+        self.opened_after.append(sum(row.val_accuracy is None for row in self.records.finals.rows("s")))
+        return self.accuracy(spec) - 0.01
+
+    def accuracy(self, spec: StageSpec) -> float:
+        arm = arm_of(spec)
+        shift = 3 * list(EVEN).index(arm) if arm in EVEN else 0
+        return 0.5 + self.levels.get(arm, 0.0) + WIGGLE[(spec.replicate * (1 + shift) + shift) % len(WIGGLE)]
+
+
+def arm_of(spec: StageSpec) -> str:
+    if spec.distillation is None:
+        return "NOKD"
+    above = spec.distillation.teacher
+    return "direct" if above.distillation is None else above.student.name
+
+
+def plan_of(**changes: Any) -> StudyPlan:
+    chosen = {"tas": "plain4,resnet14", "max_tas": 1, "finalists": 2, "replicates": 3, "max_replicates": 5, **changes}
+    settings = Settings(teacher="resnet20", student="plain2", dataset="cifar10", study_name="s", **chosen)
+    return build_plan(settings, make_dataset())
+
+
+def trials_of(plan: StudyPlan, *best: str) -> list[TrialRow]:
+    """One trial of each path, those named first the best."""
+    order = [*best, *(name for name in ("direct", "plain4", "resnet14") if name not in best)]
+    return [
+        TrialRow(
+            number=number,
+            state=TrialState.COMPLETE,
+            chain=plan.space.build([] if name == "direct" else [name], 4.0, 0.9),
+            val_accuracy=0.6 - 0.01 * number,
+        )
+        for number, name in enumerate(order)
+    ]
+
+
+class Place:
+    """A database with one study, in which finals are run again and again."""
+
+    def __init__(self, url: str) -> None:
+        self.records = open_records(url)
+        self.records.studies.create("s", {}, {}, {})
+
+    def worker(self, runner: Trained, plan: StudyPlan) -> FinalsWorker:
+        progress = Progress(
+            first_snapshot(plan),
+            cost=study_cost(plan),
+            records=self.records.workers,
+            worker_id="host:1:x",
+            display=Silent(),
+            stop=StopFlag(),
+        )
+        return FinalsWorker(plan, records=self.records, runner=cast(StageRunner, runner), progress=progress)
+
+    def run(self, levels: dict[str, float], *best: str, **changes: Any) -> tuple[Verdict, Trained]:
+        plan, runner = plan_of(**changes), Trained(self.records, levels)
+        verdict = self.worker(runner, plan).run(trials_of(plan, *best), 0.4)
+        assert verdict is not None
+        return verdict, runner
+
+    @property
+    def rows(self) -> list[FinalRow]:
+        return self.records.finals.rows("s")
+
+    def replicates(self, role: Role = Role.BLKD) -> list[int]:
+        return [row.replicate for row in self.rows if row.role is role]
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        study = self.records.studies.find("s")
+        assert study is not None
+        return study.attrs
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(f"sqlite:///{tmp_path / 'studies.db'}")
+    yield place
+    place.records.close()
+
+
+def test_a_winner_at_the_first_look_ends_the_finals(place: Place) -> None:
+    verdict, _ = place.run(PLAIN4_WINS)
+    assert (verdict.winner, verdict.n) == (plan_of().space.build(["plain4"], 4.0, 0.9).label, 3)
+    assert place.replicates() == [1, 2, 3]
+
+
+def test_finalists_that_are_not_separated_get_more_replicates(place: Place) -> None:
+    verdict, _ = place.run(EVEN)
+    assert (verdict.separated, verdict.n) == (False, 5)
+    assert place.replicates() == place.replicates(Role.NOKD) == [1, 2, 3, 4, 5]
+
+
+def test_a_dropped_finalist_gets_no_more(place: Place) -> None:
+    verdict, runner = place.run(RESNET14_LOSES)
+    assert sorted(replicate for arm, replicate in runner.asked if arm == "resnet14") == [1, 2, 3]
+    assert sorted(replicate for arm, replicate in runner.asked if arm == "plain4") == [1, 2, 3, 4, 5]
+    assert [score.dropped_after for score in verdict.scores] == [None, None, None, 3]
+
+
+def test_test_is_opened_once_and_only_when_the_race_is_over(place: Place) -> None:
+    _, runner = place.run(EVEN)
+    assert set(runner.opened_after) == {0}
+    assert len(runner.tested) == len(set(runner.tested)) == 20
+    assert len(place.attrs["test_opened"]) == 1
+
+
+def test_the_same_command_again_runs_nothing_and_says_the_same(place: Place) -> None:
+    first, _ = place.run(RESNET14_LOSES)
+    again, runner = place.run(RESNET14_LOSES)
+    assert (runner.asked, runner.tested) == ([], [])
+    assert again == first
+
+
+def test_the_verdict_is_stored(place: Place) -> None:
+    verdict, _ = place.run(EVEN)
+    stored = place.attrs["verdict"]
+    assert (stored["text"], stored["n"], stored["race"]["taken"]) == (verdict.text, 5, [3, 4, 5])
+
+
+def test_a_larger_maximum_goes_on_with_the_round_and_says_that_test_was_known(place: Place) -> None:
+    place.run(EVEN)
+    verdict, runner = place.run(EVEN, max_replicates=7)
+    assert verdict.n == 7
+    assert {row.round for row in place.rows} == {1}
+    assert {replicate for _, replicate in runner.asked} == {6, 7}
+    assert len(place.attrs["test_opened"]) == 2
+    assert any("extended after their test accuracies were known" in note for note in verdict.notes)
+
+
+def test_looks_of_an_earlier_call_stay_paid_for(place: Place) -> None:
+    place.run(EVEN)
+    place.run(EVEN, replicates=7, max_replicates=7)
+    rule = stored_rule(place.attrs, 1)
+    assert rule is not None
+    assert (rule.looks, rule.deciding) == ((3, 4, 5, 7), (7,))
+
+
+def test_a_smaller_maximum_keeps_what_was_looked_at(place: Place) -> None:
+    first, _ = place.run(EVEN)
+    again, runner = place.run(EVEN, max_replicates=3)
+    assert (again.n, runner.asked) == (first.n, [])
+
+
+def test_other_contenders_race_on_unseen_replicates(place: Place) -> None:
+    place.run(EVEN, "plain4", finalists=1)
+    verdict, _ = place.run(EVEN, "resnet14", finalists=1)
+    assert [row.replicate for row in place.rows if row.round == 2 and row.role is Role.BLKD] == [6, 7, 8, 9, 10]
+    assert (verdict.n, len(place.attrs["test_opened"])) == (5, 2)
+    assert not any("extended" in note for note in verdict.notes)
+
+
+def test_without_a_chain_with_tas_direct_distillation_runs_once(place: Place) -> None:
+    verdict, _ = place.run(EVEN, tas=None, max_tas=0, finalists=None)
+    assert place.replicates() == [1, 2, 3]
+    assert (verdict.n, verdict.winner) == (3, None)
+
+
+def test_progress_counts_the_runs_of_the_looks_so_far(place: Place) -> None:
+    plan, runner = plan_of(), Trained(place.records, EVEN)
+    worker = place.worker(runner, plan)
+    totals: list[int] = []
+    show = worker.progress.update
+
+    def update(**changes: Any) -> None:
+        totals.extend([changes["finals_total"]] if "finals_total" in changes else [])
+        show(**changes)
+
+    worker.progress.update = update  # type: ignore[method-assign]
+    worker.run(trials_of(plan), 0.4)
+    assert sorted(set(totals)) == [12, 16, 20]
+    assert worker.progress.now.finals_done == 20
+
+
+def test_a_run_that_another_worker_trains_is_left_to_it_while_there_are_others(place: Place) -> None:
+    plan, runner = plan_of(replicates=1, max_replicates=1), Trained(place.records, EVEN)
+    trials = trials_of(plan)
+    chain = trials[1].chain
+    assert chain is not None
+    place.records.stages.claim(plan.stages.chain(chain, 1)[0], "elsewhere:1:x", 60.0)
+    place.worker(runner, plan).run(trials, 0.4)
+    assert runner.asked[-1] == ("plain4", 1)
+
+
+def test_two_workers_side_by_side_give_one_verdict_and_open_test_once(place: Place) -> None:
+    """The second works whenever the first has finished a run, so that they meet at every look."""
+    plan = plan_of()
+    first, second = Trained(place.records, RESNET14_LOSES), Trained(place.records, RESNET14_LOSES)
+    other = place.worker(second, plan)
+    verdicts: list[Verdict | None] = []
+    run = first.run
+
+    def interrupted(spec: StageSpec) -> StageResult:
+        if len(first.asked) == 5 and not verdicts:
+            verdicts.append(other.run(trials_of(plan), 0.4))
+        return run(spec)
+
+    first.run = interrupted  # type: ignore[method-assign]
+    verdicts.append(place.worker(first, plan).run(trials_of(plan), 0.4))
+    assert verdicts[0] == verdicts[1]
+    assert len(first.tested) + len(second.tested) == 18
+    assert len(place.attrs["test_opened"]) == 1
