@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import StorageError
@@ -18,6 +19,12 @@ def existing_url(settings: Settings) -> str:
     """Return the URL of the database, with its password. Raises StorageError where a SQLite file is missing."""
     url = parse_storage_url(settings.storage or Home(settings.home).default_storage_url, must_exist=True)
     return url.render_as_string(hide_password=False)
+
+
+def existing_page(settings: Settings, study_name: str) -> Path | None:
+    """Return the report of a study where one has been written."""
+    page = Home(settings.home).report_page(study_name)
+    return page if page.is_file() else None
 
 
 @contextmanager

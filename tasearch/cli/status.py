@@ -23,7 +23,7 @@ from tasearch.cli.options import (
 @output_options
 def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
     """Show where a study stands, running or ended; without STUDY_NAME the newest of the database."""
-    from tasearch.cli.existing import choose_study, existing_url, open_existing
+    from tasearch.cli.existing import choose_study, existing_page, existing_url, open_existing
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text
     from tasearch.report.wording import printable
@@ -37,8 +37,9 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
         found = records.workers.all(row.study_name)
     workers = [(worker_id, Snapshot.from_payload(payload), age) for worker_id, payload, age in found]
     view = load_view(url, row.study_name)
+    page = existing_page(settings, row.study_name)
     if as_json:
-        answer = to_json(view, None, view.stages_trained, view.stages_reused)
+        answer = to_json(view, page, view.stages_trained, view.stages_reused)
         answer["workers"] = [
             {
                 "worker": worker_id,
@@ -57,5 +58,7 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
         click.echo(f"worker {worker_id}, seen {age:.0f} s ago")
         for name, value in panel_rows(snapshot):
             click.echo(printable(f"  {name:<12} {value}"))
-    click.echo(to_text(view, None))
+    if view.verdict is None and all(is_gone(worker_id, age) for worker_id, _, age in workers):
+        click.echo("no worker is running; the same command goes on from here")
+    click.echo(to_text(view, page))
     return 0

@@ -174,7 +174,7 @@ class ChainSpec:
 
 def _once(values: tuple[float, ...]) -> str:
     shown = values[:1] if len(set(values)) == 1 else values
-    return ", ".join(spelled(value) for value in shown)
+    return " / ".join(spelled(value) for value in shown)
 
 
 def spelled(value: float) -> str:

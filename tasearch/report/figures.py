@@ -39,6 +39,8 @@ BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 BY_NUM_TAS = ((BLUE, "circle"), (RED, "square"), (GREEN, "diamond"), (PINK, "triangle-up"))
 """Colour and symbol of chains with 1, 2, 3 and more TAs."""
 CURVE_STYLES = ((BLUE, "solid"), (RED, "solid"), (GREEN, "solid"), (PINK, "solid"), (SKY, "solid"))
+LINE_PIXELS = 20
+"""Height of a line of text in a figure."""
 REFERENCE_DASH = {"NOKD": "dot", "BLKD": "dash"}
 VAL_TITLE = "validation accuracy (%)"
 HEIGHT = 440
@@ -151,8 +153,11 @@ def draw_capacity(info: CapacityInfo) -> go.Figure:
     )
     _show_range(figure, info.range)
     figure.update_layout(showlegend=True)
+    off_scale = {True: 0, False: 0}
     for reference in info.references:
-        _add_reference(figure, reference, info.range)
+        above = reference.accuracy > info.range.high
+        _add_reference(figure, reference, info.range, below_others=off_scale[above])
+        off_scale[above] += not info.range.shows(reference.accuracy)
     return figure
 
 
@@ -174,8 +179,11 @@ def _capacity_hover(point: CapacityPoint) -> str:
     )
 
 
-def _add_reference(figure: go.Figure, reference: Reference, shown: AccuracyRange) -> None:
-    """Draw a baseline as a line with its name; one beyond the axis runs along the edge and says so."""
+def _add_reference(figure: go.Figure, reference: Reference, shown: AccuracyRange, below_others: int) -> None:
+    """Draw a baseline as a line with its name; one beyond the axis runs along the edge and says so.
+
+    `below_others`: how many baselines beyond the same edge have their names there already.
+    """
     text = f"{html.escape(reference.label)} {wording.percent(reference.accuracy)}"
     look = {"showarrow": False, "font": {"size": 12, "color": INK}, "bgcolor": "rgba(255,255,255,0.75)"}
     if shown.shows(reference.accuracy):
@@ -186,7 +194,8 @@ def _add_reference(figure: go.Figure, reference: Reference, shown: AccuracyRange
         above = reference.accuracy > shown.high
         at = {"y": 1 if above else 0, "yref": "paper"}
         # In the middle, where the names of the other baselines are not.
-        place = {"x": 0.5, "xanchor": "center", "yanchor": "top" if above else "bottom"}
+        shift = LINE_PIXELS * below_others * (-1 if above else 1)
+        place = {"x": 0.5, "xanchor": "center", "yanchor": "top" if above else "bottom", "yshift": shift}
         text = f"{'↑' if above else '↓'} {text}, off the scale"
     figure.add_shape(
         type="line",
@@ -343,6 +352,8 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
             hovertemplate="epoch %{x}: %{y:.1f}%<extra></extra>",
         )
     figure.update_xaxes(title="epoch of the student's stage", tickformat="d")
+    if max((len(curve.accuracies) for curve in curves), default=0) < 10:
+        figure.update_xaxes(dtick=1)
     _show_range(figure, info.range)
     figure.update_layout(showlegend=True)
     return figure

@@ -18,8 +18,8 @@ from tasearch.domain.result import TrialState
 from tasearch.report import wording
 from tasearch.report.figures import figures
 from tasearch.report.view import StudyView, counts, headline, race_looks
+from tasearch.stores.home import REPORT_NAME
 
-FILE_NAME = "report.html"
 RANKED_FIRST = 12
 """Chains of the ranking that are shown without unfolding."""
 FIGURE_TEXTS = {
@@ -133,8 +133,8 @@ def write_page(view: StudyView, folder: Path) -> Path:
     A reader sees the old file or the new one, never a part. Raises StorageError if the folder cannot be used.
     """
     page = render_page(view)
-    target = folder / FILE_NAME
-    temporary = folder / f".{FILE_NAME}.{secrets.token_hex(8)}"
+    target = folder / REPORT_NAME
+    temporary = folder / f".{REPORT_NAME}.{secrets.token_hex(8)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:

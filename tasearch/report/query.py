@@ -100,9 +100,14 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         ),
         test_opened=opened,
         stages_trained=len(complete),
-        stages_reused=max(0, _asked(trials, finals) - len(complete)),
+        stages_reused=max(0, _asked(trials, finals) + _baselines(stages) - len(complete)),
+        failure=next((stage.failure for stage, role in stages if role in BASELINES and stage.state == "failed"), None),
         stage_seconds=sum(stage.seconds or 0.0 for stage in complete.values()),
     )
+
+
+BASELINES = ("teacher", "nokd")
+"""Roles of the stages that every study begins with."""
 
 
 def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: list[tuple[StageRow, str]]) -> ModelPoint:
@@ -120,9 +125,14 @@ def _environment(stages: Mapping[str, StageRow]) -> str:
 
 
 def _asked(trials: Sequence[TrialRow], finals: Sequence[FinalRow]) -> int:
-    """Return how many stages the study asked for: each answered by training it or by one that was there."""
+    """Return how many stages trials and finals asked for: each answered by training it or by one that was there."""
     complete = [row.chain for row in trials if row.state is TrialState.COMPLETE and row.duplicate_of is None]
     searched = sum(len(chain.path) - 1 for chain in complete if chain is not None)
     trained = [row for row in finals if row.val_accuracy is not None]
     finalists = sum(len(row.chain.path) - 1 if row.chain is not None else 1 for row in trained)
-    return 2 + searched + finalists
+    return searched + finalists
+
+
+def _baselines(stages: Sequence[tuple[StageRow, str]]) -> int:
+    """Return how many of teacher and NOKD are there."""
+    return sum(role in BASELINES and stage.state == "complete" for stage, role in stages)

@@ -51,11 +51,13 @@ def _chain_json(summary: ChainSummary) -> dict[str, object]:
 
 
 def _ranked_json(summary: ChainSummary) -> dict[str, object]:
-    test = summary.test if summary.test is not None and summary.test.role is Role.FINALIST else None
+    test = summary.test
     versus = None if test is None else test.versus_blkd
     return {
         "rank": summary.rank,
         **_chain_json(summary),
+        "temperatures": list(summary.chain.temperatures),
+        "kd_weights": list(summary.chain.kd_weights),
         "test_accuracy": None if test is None else test.test_accuracy,
         "difference": None if versus is None else versus.mean,
         "ci_low": None if versus is None else versus.low,

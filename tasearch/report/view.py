@@ -96,6 +96,8 @@ class StudyView:
     """Over the whole study, by any worker."""
     stages_reused: int
     stage_seconds: float
+    failure: str | None = None
+    """Why the teacher or NOKD could not be trained."""
     """Training time of the trained stages."""
 
     def __post_init__(self) -> None:
@@ -190,6 +192,8 @@ def headline(view: StudyView) -> str:
     """Return the verdict's sentence or, before there is one, how far the study is."""
     if view.verdict is not None:
         return view.verdict.text
+    if view.failure is not None:
+        return f"No verdict: {view.failure}."
     count = counts(view.trials)
     if view.finals:
         trained = sum(row.val_accuracy is not None for row in view.finals)

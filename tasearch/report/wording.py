@@ -32,9 +32,9 @@ def mean_std(mean: float, std: float | None) -> str:
 
 
 def settings(values: tuple[float, ...]) -> str:
-    """Return one number where all stages share it (`4`), else one per stage in path order (`8, 4`)."""
+    """Return one number where all stages share it (`4`), else one per stage in path order (`8 / 4`)."""
     shown = values[:1] if len(set(values)) == 1 else values
-    return ", ".join(f"{value:g}" for value in shown)
+    return " / ".join(f"{value:g}" for value in shown)
 
 
 def short_count(number: int) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import URL
 from tasearch.domain.errors import StorageError
 from tasearch.stores.files import nearest_existing, probe_writable
 
+REPORT_NAME = "report.html"
 _LONGEST_SLUG = 100
 
 
@@ -37,6 +38,10 @@ class Home:
     def report_folder(self, study_name: str) -> Path:
         """Return `reports/<slug>`; not made."""
         return self.reports / slug(study_name)
+
+    def report_page(self, study_name: str) -> Path:
+        """Return where the study's report is written; not made."""
+        return self.report_folder(study_name) / REPORT_NAME
 
     def check_writable(self) -> None:
         """Raise StorageError unless the folders can be made and written; makes nothing."""

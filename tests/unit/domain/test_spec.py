@@ -47,7 +47,7 @@ def test_a_stage_names_teacher_student_and_pair() -> None:
 def test_a_chain_prints_its_path() -> None:
     chain = ChainSpec(path=("plain10", "plain6", "plain2"), temperatures=(4.0, 8.0), kd_weights=(0.9, 0.5))
     assert chain.printed_path == "plain10 > plain6 > plain2"
-    assert chain.label == "plain10 > plain6 > plain2 (temperature 4, 8, KD weight 0.9, 0.5)"
+    assert chain.label == "plain10 > plain6 > plain2 (temperature 4 / 8, KD weight 0.9 / 0.5)"
 
 
 def test_a_chain_with_one_pair_names_it_once() -> None:

@@ -54,8 +54,8 @@ def test_text_tells_the_race_look_by_look(view: StudyView) -> None:
 def test_every_ranked_chain_has_the_same_keys(view: StudyView) -> None:
     keys = {tuple(row) for row in answer(view)["ranking"]}
     assert keys == {
-        ("rank", "chain", "temperature", "kd_weight", "val_accuracy", "test_accuracy", "difference", "ci_low",
-         "ci_high")
+        ("rank", "chain", "temperature", "kd_weight", "val_accuracy", "temperatures", "kd_weights", "test_accuracy",
+         "difference", "ci_low", "ci_high")
     }  # fmt: skip
 
 
@@ -75,9 +75,16 @@ def test_json_counts_trials_and_this_runs_stages(view: StudyView) -> None:
     assert answer(view)["stages"] == {"trained": 3, "reused": 18}
 
 
-def test_only_finalists_carry_test_accuracy(view: StudyView) -> None:
+def test_only_chains_of_the_finals_carry_test_accuracy(view: StudyView) -> None:
     tested = [row["chain"] for row in answer(view)["ranking"] if row["test_accuracy"] is not None]
-    assert tested == [chain.printed_path for role, chain, _ in ARMS if role is Role.FINALIST and chain is not None]
+    assert sorted(tested) == sorted(chain.printed_path for _, chain, _ in ARMS if chain is not None)
+
+
+def test_a_ranked_chain_has_the_pair_of_each_stage(view: StudyView) -> None:
+    for row in answer(view)["ranking"]:
+        stages = row["chain"].count(" > ")
+        assert len(row["temperatures"]) == len(row["kd_weights"]) == stages
+        assert (row["temperatures"][-1], row["kd_weights"][-1]) == (row["temperature"], row["kd_weight"])
 
 
 def test_a_finalists_difference_is_a_fraction_with_its_interval(view: StudyView) -> None:

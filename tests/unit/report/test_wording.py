@@ -32,7 +32,7 @@ def test_mean_without_std_is_the_mean() -> None:
 
 
 def test_equal_settings_are_shown_once_and_unequal_ones_in_path_order() -> None:
-    assert (wording.settings((4.0, 4.0)), wording.settings((8.0, 4.0))) == ("4", "8, 4")
+    assert (wording.settings((4.0, 4.0)), wording.settings((8.0, 4.0))) == ("4", "8 / 4")
 
 
 @pytest.mark.parametrize(
