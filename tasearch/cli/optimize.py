@@ -32,7 +32,11 @@ def command(study_file: str | None, as_json: bool, quiet: bool, verbose: bool, d
     from tasearch.worker.signals import stop_on_signals
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
-        session = Session(settings, display, stop)
+        try:
+            session = Session(settings, display, stop)
+        except InterruptedStage:
+            display.line("stopped before the study began; the same command begins again")
+            return stop.exit_code
         try:
             counts = session.run()
         except InterruptedStage:
