@@ -108,7 +108,10 @@ class StageRunner:
         """Return the accuracy of a trained stage on the test set; only the finals may ask."""
         if self._test is None:
             self._test = ViewSource(open_test(self._dataset), self._dataset.spec, self._statistics, self._device)
-        return accuracy(self._net(spec), self._test, precision=spec.recipe.precision)
+        try:
+            return accuracy(self._net(spec), self._test, precision=spec.recipe.precision, tick=self._watcher.poll)
+        finally:
+            self._dataset.close()
 
     def _require(self, spec: StageSpec) -> tuple[StageResult, bool]:
         found = self._find(spec)
@@ -178,6 +181,8 @@ class StageRunner:
         except BaseException:
             self._stores.stages.release(claim)
             raise
+        finally:
+            self._dataset.close()
         result = StageResult(
             fingerprint=spec.fingerprint,
             artifact_id=self._stores.artifacts.put(trained.weights),

@@ -32,14 +32,16 @@ def command(study_file: str | None, as_json: bool, quiet: bool, verbose: bool, d
     from tasearch.worker.signals import stop_on_signals
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
+        session = None
         try:
             session = Session(settings, display, stop)
             counts = session.run()
         except KeyboardInterrupt:
-            display.line("stopped before anything was trained")
+            display.line("stopped before anything was trained; the same command begins again")
             return stop.exit_code
         except InterruptedStage:
-            display.line(f"stopped; the same command goes on from here (study {session.plan.study_name})")
+            name = "" if session is None else f" (study {session.plan.study_name})"
+            display.line(f"stopped; the same command goes on from here{name}")
             return stop.exit_code
     view = load_view(session.url, session.plan.study_name)
     page = write_page(view, session.home.report_folder(session.plan.study_name))

@@ -25,7 +25,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_
 
 FREE = frozenset(
     {"trials", "finalists", "replicates", "max_replicates", "device", "threads", "workers", "checkpoint_seconds"}
-    | {"cache_gb"}
+    | {"cache_gb", "memory_gb"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
 """Settings that may differ from one call of the same study to the next; all others are its identity."""
@@ -98,6 +98,11 @@ class Settings(BaseModel):
     threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")
     cache_gb: FiniteFloat = Field(10.0, ge=0, description="Most disk that stored teacher logits may take.")
+    memory_gb: FiniteFloat | None = Field(
+        None,
+        ge=0,
+        description="Most memory that images may take; above it, a folder's stay in files. [half of what is free]",
+    )
 
     study_name: str | None = Field(
         None, min_length=1, max_length=200, description="Name of the study. [made from its configuration]"

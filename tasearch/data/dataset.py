@@ -1,20 +1,26 @@
-"""A dataset in memory: three splits of uint8 images, and what was asked for to get it."""
+"""A dataset: three splits of uint8 images, in memory or in their files, and what was asked for to get it."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from tasearch.data.file_split import FileSplit
 from tasearch.domain.spec import DataSpec
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images with their labels."""
+    """Images in memory with their labels."""
 
     images: Tensor
     """uint8 (N, C, H, W), contiguous."""
@@ -26,10 +32,28 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """N, C, H, W."""
+        count, channels, height, width = self.images.shape
+        return count, channels, height, width
+
     def subset(self, indices: Tensor) -> Split:
         """Return the samples at `indices` (int64), in that order."""
         groups = None if self.groups is None else self.groups[indices]
         return Split(self.images[indices].contiguous(), self.labels[indices], groups)
+
+
+AnySplit = Split | FileSplit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TooLarge:
+    """Why images stay in their files."""
+
+    needed_bytes: int
+    """What they would take in memory."""
+    limit_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +61,24 @@ class Dataset:
     """Train and val for everyone; test only through `tasearch.data.splits.open_test` (invariant 5)."""
 
     spec: DataSpec
-    train: Split
-    val: Split
-    _test: Split
+    train: AnySplit
+    val: AnySplit
+    _test: AnySplit
     class_names: tuple[str, ...]
     test_hash: str
     """SHA-256 over the test images and labels."""
+    too_large: TooLarge | None = None
+    """None where the images are in memory."""
 
     @property
     def num_test(self) -> int:
         """How many test images there are."""
         return len(self._test)
+
+    def close(self) -> None:
+        """End the processes that decode images, if there are any; new ones start when images are needed again."""
+        if isinstance(self.train, FileSplit):
+            self.train.reader.close()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,6 +90,16 @@ class Source:
     """None: to be carved from train."""
     test: Split
     class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FileSource:
+    """What a loader delivers where the images stay in their files; val is to be carved from train."""
+
+    train: FileSplit
+    test: FileSplit
+    class_names: tuple[str, ...]
+    too_large: TooLarge
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,13 +116,28 @@ class DataRequest:
     """Train on a stratified subset of this many images; None: all."""
     augment: str | None = None
     """`none`, `shift` or `shift+flip`; None: the data's default."""
+    memory_bytes: int | None = None
+    """Most memory that images may take; None: a share of what is free. A folder's stay in their files above it."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where the views will be cut: its memory counts too."""
 
 
 def hash_splits(*splits: Split) -> str:
     """Return the SHA-256 over shapes, images and labels of some splits, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for split in splits:
-        digest.update(repr(tuple(split.images.shape)).encode())
-        digest.update(split.images.to(torch.uint8).contiguous().numpy().data)
-        digest.update(split.labels.numpy().astype("<i8").data)
+        add_to_hash(digest, split.shape, [split.images], split.labels)
     return digest.hexdigest()
+
+
+def add_to_hash(digest: _Hash, shape: tuple[int, ...], images: Iterable[Tensor], labels: Tensor) -> None:
+    """Add a split to a hash, its images (uint8 (B, C, H, W)) in any number of blocks."""
+    digest.update(repr(shape).encode())
+    for block in images:
+        digest.update(block.to(torch.uint8).contiguous().numpy().data)
+    digest.update(labels.numpy().astype("<i8").data)
+
+
+def value_counts(images: Tensor) -> Tensor:
+    """Return how often each value occurs in each channel of uint8 images (N, C, H, W): int64 (C, 256)."""
+    return torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in images.unbind(1)])

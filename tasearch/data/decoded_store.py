@@ -49,6 +49,17 @@ def read(path: Path, names: tuple[str, ...]) -> tuple[Tensor, ...] | None:
     return tensors
 
 
+def image_size_of(path: Path, name: str) -> int | None:
+    """Return the last dimension of a tensor of the file, from its header; None where it cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as stored:
+            return int(stored.get_slice(name).get_shape()[-1])
+    except (SafetensorError, OSError, ValueError):
+        return None
+
+
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write the file whole or not at all; a failure is only logged, for the copy is a convenience."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

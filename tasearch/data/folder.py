@@ -15,8 +15,11 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 
 from tasearch.data import decoded_store
-from tasearch.data.dataset import DataRequest, Source, Split
+from tasearch.data.dataset import DataRequest, FileSource, Source, Split, TooLarge
 from tasearch.data.decode import decode, image_size
+from tasearch.data.file_split import FileSplit
+from tasearch.data.memory import bytes_of, default_limit
+from tasearch.data.reader import ImageReader
 from tasearch.domain.errors import DataError
 
 PREFIX = "folder:"
@@ -24,7 +27,7 @@ IMAGE_SIZES = range(4, 513)
 DEFAULT_IMAGE_SIZE = 64
 """Where the images are not all squares of one size."""
 LARGEST_COMMON_SIZE = 256
-"""A larger common size is not taken by default: the images have to fit into memory."""
+"""A larger common size is not taken by default: hardly anybody means to train on it."""
 
 _CHUNK = 256
 _MAX_THREADS = 8
@@ -44,14 +47,15 @@ class _Listing:
 
 def name_of(request_name: str) -> str:
     """Return the data's name without where it lies on this machine: `folder:pets` for `folder:some/where/pets`."""
-    return PREFIX + _root(request_name).resolve().name
+    return PREFIX + root_of(request_name).resolve().name
 
 
-def load(request: DataRequest) -> Source:
+def load(request: DataRequest) -> Source | FileSource:
     """Return all images as uint8 (N, 3, S, S), their shorter side resized to S, then the centre.
 
     S is `image_size`, by default the size of all images where they are squares of one size (up to 256), else 64.
-    `test/` is the test set, or `val/` where there is no `test/`. A decoded copy is kept in `data_dir/decoded`.
+    `test/` is the test set, or `val/` where there is no `test/`. A decoded copy is kept in `data_dir/decoded`, unless
+    the images are more than fits into memory: then they stay in their files.
     Raises DataError where folders, classes or images are missing, or an image cannot be read.
     """
     size = request.image_size
@@ -60,14 +64,41 @@ def load(request: DataRequest) -> Source:
             f"image_size {size} is not possible for a folder of images: it must be "
             f"{IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}"
         )
-    root = _root(request.name)
+    root = root_of(request.name)
     train_dir, test_dir = _split_dirs(root)
     train, test = _list_images(train_dir), _list_images(test_dir)
     _check_classes(train, test, train_dir, test_dir)
     files = train.files + test.files
     kept = request.data_dir / "decoded" / f"{decoded_store.key_of(root, files, size)}.safetensors"
+    known_size = size or decoded_store.image_size_of(kept, "train")
+    source = _in_files(request, train, test, known_size or _default_size(files))
+    return source or _in_memory(train, test, size, kept)
+
+
+def _in_files(request: DataRequest, train: _Listing, test: _Listing, size: int) -> FileSource | None:
+    """Return splits whose images stay in their files, or None where they fit into memory."""
+    needed = bytes_of(len(train.files) + len(test.files), size)
+    limit = default_limit(request.device) if request.memory_bytes is None else request.memory_bytes
+    if needed <= limit:
+        return None
+    reader = ImageReader(size)
+    splits = [
+        FileSplit(files=listing.files, labels=torch.tensor(listing.labels, dtype=torch.int64), reader=reader)
+        for listing in (train, test)
+    ]
+    return FileSource(
+        train=splits[0],
+        test=splits[1],
+        class_names=train.class_names,
+        too_large=TooLarge(needed_bytes=needed, limit_bytes=limit),
+    )
+
+
+def _in_memory(train: _Listing, test: _Listing, size: int | None, kept: Path) -> Source:
+    """Return decoded splits, from the copy in `kept` where it is there and whole; else the copy is made."""
     images = decoded_store.read(kept, ("train", "test"))
     if images is None:
+        files = train.files + test.files
         decoded = _decode_all(files, size if size is not None else _default_size(files))
         images = decoded[: len(train.files)], decoded[len(train.files) :]
         decoded_store.write(kept, {"train": images[0], "test": images[1]})
@@ -79,7 +110,8 @@ def load(request: DataRequest) -> Source:
     )
 
 
-def _root(request_name: str) -> Path:
+def root_of(request_name: str) -> Path:
+    """Return the folder that a request names. Raises DataError where it names none."""
     path = request_name.removeprefix(PREFIX)
     if not path:
         raise DataError("folder: needs a path", hint="write folder:PATH, with PATH/train and PATH/test")

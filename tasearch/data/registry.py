@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from tasearch.data import cifar, cluttered_digits, folder
-from tasearch.data.dataset import DataRequest, Dataset, Source, hash_splits
+from tasearch.data.dataset import AnySplit, DataRequest, Dataset, FileSource, Source, Split, hash_splits
+from tasearch.data.file_split import FileSplit
+from tasearch.data.memory import bytes_of, in_gigabytes, padding_of
 from tasearch.data.splits import carve_val, limit_train
+from tasearch.data.survey import OnRead, survey
 from tasearch.domain.errors import DataError, nearest
 from tasearch.domain.spec import DataSpec
 
@@ -31,33 +34,57 @@ def default_epochs(name: str) -> int:
     return _DEFAULT_EPOCHS[_kind(name)]
 
 
-def load_dataset(request: DataRequest) -> Dataset:
+def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: None) -> Dataset:
     """Return the data of a request, its splits fixed by the data alone.
 
+    Images that stay in their files are all read once; `on_read` is told how many of how many, and may raise to stop.
     Raises DataError where the request cannot be met: unknown name, impossible option, missing or damaged files.
     """
     kind = _kind(request.name)
     augment = _augmentation(request, kind)
     source = _load(request, kind)
-    train, val = source.train, source.val
-    if val is None:
-        in_train, in_val = carve_val(train.labels, source.class_names)
-        train, val = train.subset(in_train), train.subset(in_val)
+    train, val = _train_and_val(source)
     if request.limit_train is not None:
         train = train.subset(limit_train(train.labels, request.limit_train, len(source.class_names)))
-    num_train, channels, image_size, _ = train.images.shape
+    train, val, test, content_hash, test_hash = _hashed(request, train, val, source.test, on_read)
+    num_train, channels, image_size, _ = train.shape
     spec = DataSpec(
         name=folder.name_of(request.name) if kind == FOLDER else request.name,
-        content_hash=hash_splits(train, val),
+        content_hash=content_hash,
         image_size=image_size,
         channels=channels,
         num_classes=len(source.class_names),
         num_train=num_train,
         num_val=len(val),
-        shift=0 if augment == "none" else max(1, image_size // 8),
+        shift=0 if augment == "none" else padding_of(image_size),
         flip=augment == "shift+flip",
     )
-    return Dataset(spec, train, val, source.test, source.class_names, hash_splits(source.test))
+    too_large = source.too_large if isinstance(source, FileSource) else None
+    return Dataset(spec, train, val, test, source.class_names, test_hash, too_large)
+
+
+def _train_and_val(source: Source | FileSource) -> tuple[AnySplit, AnySplit]:
+    """Return train and val, carved from train where the data have none."""
+    if isinstance(source, Source) and source.val is not None:
+        return source.train, source.val
+    in_train, in_val = carve_val(source.train.labels, source.class_names)
+    return source.train.subset(in_train), source.train.subset(in_val)
+
+
+def _hashed(
+    request: DataRequest, train: AnySplit, val: AnySplit, test: AnySplit, on_read: OnRead
+) -> tuple[AnySplit, AnySplit, AnySplit, str, str]:
+    """Return the splits, the hash of train and val, and the hash of test."""
+    if isinstance(train, Split) and isinstance(val, Split) and isinstance(test, Split):
+        return train, val, test, hash_splits(train, val), hash_splits(test)
+    assert isinstance(train, FileSplit)
+    assert isinstance(val, FileSplit)
+    assert isinstance(test, FileSplit)
+    surveys = request.data_dir / "surveys"
+    splits, content_hash, test_hash = survey(
+        train, val, test, root=folder.root_of(request.name), folder=surveys, on_read=on_read
+    )
+    return *splits, content_hash, test_hash
 
 
 def _kind(name: str) -> str:
@@ -80,9 +107,22 @@ def _augmentation(request: DataRequest, kind: str) -> str:
     return augment
 
 
-def _load(request: DataRequest, kind: str) -> Source:
-    if kind == cluttered_digits.NAME:
-        return cluttered_digits.load(request)
+def _load(request: DataRequest, kind: str) -> Source | FileSource:
     if kind == FOLDER:
         return folder.load(request)
-    return cifar.load(request)
+    source = cluttered_digits.load(request) if kind == cluttered_digits.NAME else cifar.load(request)
+    _check_memory(request, source)
+    return source
+
+
+def _check_memory(request: DataRequest, source: Source) -> None:
+    """Raise DataError where data that cannot stay in files are to take less memory than they need."""
+    num_images = len(source.train) + len(source.test) + len(source.val or ())
+    _, channels, image_size, _ = source.train.shape
+    needed = bytes_of(num_images, image_size, channels)
+    if request.memory_bytes is not None and needed > request.memory_bytes:
+        raise DataError(
+            f"{request.name} takes {in_gigabytes(needed)} of memory, more than the "
+            f"{in_gigabytes(request.memory_bytes)} that images may take",
+            hint="allow more with --memory-gb; only the images of folder:PATH can stay in their files",
+        )

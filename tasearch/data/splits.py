@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasearch.data.dataset import Dataset, Split
+from tasearch.data.dataset import AnySplit, Dataset
 from tasearch.data.draws import Draws
 from tasearch.domain.errors import DataError
 
 VAL_FRACTION = 0.1
 
 
-def open_test(dataset: Dataset) -> Split:
+def open_test(dataset: Dataset) -> AnySplit:
     """Return the test split: the only function that does (invariant 5). Call it after selection has ended."""
     return dataset._test
 

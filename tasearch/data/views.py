@@ -8,12 +8,14 @@ generators are neither read nor moved.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tasearch.data.dataset import Split
+from tasearch.data.dataset import AnySplit, Split, value_counts
+from tasearch.data.file_split import FileSplit
 from tasearch.domain.randomness import seed_for
 from tasearch.domain.spec import DataSpec
 
@@ -27,11 +29,17 @@ class ChannelStatistics:
     """1 for a channel that is constant, so that it can be divided by."""
 
 
-def channel_statistics(split: Split) -> ChannelStatistics:
-    """Return the statistics of a split, from exact integer sums."""
+def channel_statistics(split: AnySplit) -> ChannelStatistics:
+    """Return the statistics of a split, from exact integer sums. Images in files must have been surveyed."""
+    if isinstance(split, Split):
+        counts_of_channels = value_counts(split.images)
+    elif split.pixels is not None:
+        counts_of_channels = split.pixels.value_counts
+    else:
+        raise ValueError("the split has not been surveyed")
     means, stds = [], []
-    for channel in split.images.unbind(1):
-        counts: list[int] = torch.bincount(channel.reshape(-1), minlength=256).tolist()
+    counts: list[int]
+    for counts in counts_of_channels.tolist():
         total = sum(counts)
         first = sum(value * count for value, count in enumerate(counts))
         second = sum(value * value * count for value, count in enumerate(counts))
@@ -41,51 +49,78 @@ def channel_statistics(split: Split) -> ChannelStatistics:
 
 
 class ViewSource:
-    """The images of a split on a device, from which the views of any epoch are cut.
+    """The images of a split, from which the views of any epoch are cut on a device.
 
+    They lie on the device, or stay in their files and come block by block; the views are the same bits either way.
     `labels` is int64 (N,) on the device.
     """
 
-    def __init__(self, split: Split, spec: DataSpec, statistics: ChannelStatistics, device: torch.device) -> None:
+    def __init__(self, split: AnySplit, spec: DataSpec, statistics: ChannelStatistics, device: torch.device) -> None:
         self.num_samples = len(split)
         self.device = device
         self.labels = split.labels.to(device)
         self.shift, self.flip = spec.shift, spec.flip
         self._size, self._channels = spec.image_size, spec.channels
         self._padded_size = spec.image_size + 2 * spec.shift
-        inner = slice(spec.shift, spec.shift + spec.image_size)
-        pixels = split.images.new_zeros((self.num_samples, self._padded_size, self._padded_size, self._channels))
-        pixels[:, inner, inner] = split.images.permute(0, 2, 3, 1)
-        pixels = pixels.to(device)
-        # Kept as (N, H, W, C), seen as every run of `size` pixels of a row, one run starting at each pixel. A view
-        # is then `size` runs, each one copy: six times faster than indexing pixels, and channels_last at once.
-        num_pixels, run = pixels.numel() // self._channels, self._size
-        self._runs = pixels.view(-1).as_strided((num_pixels - run + 1, run * self._channels), (self._channels, 1))
         self._row_numbers = torch.arange(self._size, device=device)
         # Repeated along a run, so that the arithmetic is over long contiguous rows.
         mean = torch.tensor(statistics.mean, dtype=torch.float32, device=device)
         scale = 1 / torch.tensor(statistics.std, dtype=torch.float32, device=device)
-        self._mean, self._scale = mean.repeat(run), scale.repeat(run)
+        self._mean, self._scale = mean.repeat(self._size), scale.repeat(self._size)
+        self._files = split if isinstance(split, FileSplit) else None
+        self._runs = self._as_runs(split.images) if isinstance(split, Split) else None
+
+    def _as_runs(self, images: Tensor) -> Tensor:
+        """Return images (uint8 (N, C, H, W)) padded, on the device, as every run of `size` pixels of a row."""
+        inner = slice(self.shift, self.shift + self._size)
+        pixels = images.new_zeros((len(images), self._padded_size, self._padded_size, self._channels))
+        pixels[:, inner, inner] = images.permute(0, 2, 3, 1)
+        pixels = pixels.to(self.device)
+        # Kept as (N, H, W, C), one run starting at each pixel. A view is then `size` runs, each one copy: six times
+        # faster than indexing pixels, and channels_last at once.
+        num_pixels, run = pixels.numel() // self._channels, self._size
+        return pixels.view(-1).as_strided((num_pixels - run + 1, run * self._channels), (self._channels, 1))
 
     def plain_batch(self, indices: Tensor) -> Tensor:
         """Return the samples (int64 (B,)) without augmentation: float32 (B, C, H, W), normalised per channel."""
-        unmoved = torch.full((2, len(indices)), self.shift, device=self.device)
-        return self.cut(indices.to(self.device), unmoved, None)
+        return next(self.plain_blocks([indices]))
+
+    def plain_blocks(self, order: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield `plain_batch` of each block of indices."""
+        for indices, (runs, places) in zip(order, self._located(order), strict=True):
+            unmoved = torch.full((2, len(indices)), self.shift, device=self.device)
+            yield self._cut(runs, places, unmoved, None)
 
     def views(self, replicate: int, epoch: int) -> Views:
         """Return the augmented views of all samples in one epoch of one replicate."""
         return Views(self, replicate, epoch)
 
-    def cut(self, indices: Tensor, corners: Tensor, mirrored: Tensor | None) -> Tensor:
-        """Return windows of the padded samples `indices` (int64 (B,)), float32 (B, C, H, W), normalised.
+    def view_blocks(self, order: Sequence[Tensor], corners: Tensor | None, mirrored: Tensor | None) -> Iterator[Tensor]:
+        """Yield windows of the padded samples of each block of indices, float32 (B, C, H, W), normalised.
 
-        `corners` (int64 (2, B)) holds top and left of each window, 0..2*shift, where `shift` is the unmoved image;
-        `mirrored` (bool (B,)) flips left and right.
+        `corners` (int64 (2, N)) holds top and left of each sample's window, 0..2*shift, where `shift` is the unmoved
+        image; `mirrored` (bool (N,)) flips left and right.
         """
-        count = len(indices)
-        rows = (indices * self._padded_size + corners[0])[:, None] + self._row_numbers
+        for indices, (runs, places) in zip(order, self._located(order), strict=True):
+            chosen = indices.to(self.device)
+            window = places.new_zeros((2, len(chosen))) if corners is None else corners[:, chosen]
+            yield self._cut(runs, places, window, None if mirrored is None else mirrored[chosen])
+
+    def _located(self, order: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield for each block of indices the runs that hold it, and its samples' places there."""
+        if self._runs is not None:
+            for indices in order:
+                yield self._runs, indices.to(self.device)
+        elif self._files is not None:
+            for images in self._files.read(order):
+                yield self._as_runs(images.to(self.device)), torch.arange(len(images), device=self.device)
+
+    def _cut(self, runs: Tensor, places: Tensor, corners: Tensor, mirrored: Tensor | None) -> Tensor:
+        """Return windows (float32 (B, C, H, W), normalised) of the padded images at `places`, one corner each."""
+        count = len(places)
+        rows = (places * self._padded_size + corners[0])[:, None] + self._row_numbers
         starts = rows * self._padded_size + corners[1][:, None]
-        cut = self._runs.index_select(0, starts.view(-1))
+        cut = runs.index_select(0, starts.view(-1))
         if mirrored is not None:
             images = cut.view(count, self._size, self._size, self._channels)
             both = torch.cat([images, images.flip(2)])
@@ -115,13 +150,11 @@ class Views:
 
     def batch(self, indices: Tensor) -> Tensor:
         """Return the views of some samples (int64 (B,)): float32 (B, C, H, W), normalised per channel."""
-        indices = indices.to(self.device)
-        if self._corners is None:
-            corners = torch.zeros((2, len(indices)), dtype=torch.int64, device=self.device)
-        else:
-            corners = self._corners[:, indices]
-        mirrored = None if self._mirrored is None else self._mirrored[indices]
-        return self._source.cut(indices, corners, mirrored)
+        return next(self.blocks([indices]))
+
+    def blocks(self, order: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield `batch` of each block of indices; images in files are decoded ahead of the block that is asked for."""
+        return self._source.view_blocks(order, self._corners, self._mirrored)
 
 
 def batch_order(num_samples: int, replicate: int, epoch: int) -> Tensor:

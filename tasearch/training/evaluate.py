@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +21,23 @@ def evaluation_batch(device: torch.device) -> int:
     return _EVALUATION_BATCHES[device.type]
 
 
-def predictions(net: nn.Module, source: ViewSource, *, precision: str) -> Tensor:
-    """Return the predicted class of every sample of a split without augmentation, shape (N,), on the CPU."""
-    blocks = _forward(net, source.plain_batch, source.num_samples, source.device, precision)
-    return torch.cat([logits.argmax(dim=1) for logits in blocks]).cpu()
+def predictions(
+    net: nn.Module, source: ViewSource, *, precision: str, tick: Callable[[], None] = lambda: None
+) -> Tensor:
+    """Return the predicted class of every sample of a split without augmentation, shape (N,), on the CPU.
+
+    `tick` is called after every block and may raise to stop.
+    """
+    found: list[Tensor] = []
+    for logits in _forward(net, source.plain_blocks(_order(source)), source.device, precision):
+        found.append(logits.argmax(dim=1))
+        tick()
+    return torch.cat(found).cpu()
 
 
-def accuracy(net: nn.Module, source: ViewSource, *, precision: str) -> float:
-    """Return the fraction of a split that the net classifies correctly."""
-    correct = predictions(net, source, precision=precision) == source.labels.cpu()
+def accuracy(net: nn.Module, source: ViewSource, *, precision: str, tick: Callable[[], None] = lambda: None) -> float:
+    """Return the fraction of a split that the net classifies correctly; `tick` as for `predictions`."""
+    correct = predictions(net, source, precision=precision, tick=tick) == source.labels.cpu()
     return int(correct.sum()) / source.num_samples
 
 
@@ -41,23 +49,27 @@ def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable
     raise to stop.
     """
     found: list[Tensor] = []
-    for logits in _forward(folded(net), views.batch, views.num_samples, views.device, precision):
+    for logits in _forward(folded(net), views.blocks(_order(views)), views.device, precision):
         found.append(logits.float().clamp(-_HALF_MAX, _HALF_MAX).half())
         tick()
     return torch.cat(found).cpu()
 
 
-def _forward(
-    net: nn.Module, batch: Callable[[Tensor], Tensor], num_samples: int, device: torch.device, precision: str
-) -> Iterator[Tensor]:
-    """Yield the logits of all samples, block by block, in their order; the net's mode is put back at the end."""
-    was_training, size = net.training, evaluation_batch(device)
+def _order(samples: Views | ViewSource) -> list[Tensor]:
+    """Return the indices of all samples, in their order, in blocks of `evaluation_batch`."""
+    count, device = samples.num_samples, samples.device
+    size = evaluation_batch(device)
+    return [torch.arange(start, min(start + size, count), device=device) for start in range(0, count, size)]
+
+
+def _forward(net: nn.Module, blocks: Iterable[Tensor], device: torch.device, precision: str) -> Iterator[Tensor]:
+    """Yield the logits of each block of images; the net's mode is put back at the end."""
+    was_training = net.training
     net.eval()
     try:
-        for start in range(0, num_samples, size):
-            indices = torch.arange(start, min(start + size, num_samples), device=device)
+        for images in blocks:
             with torch.no_grad(), autocast(device, precision):
-                logits: Tensor = net(batch(indices).contiguous(memory_format=torch.channels_last))
+                logits: Tensor = net(images.contiguous(memory_format=torch.channels_last))
             # Outside the block: a generator must not leave its caller in another mode between two values.
             yield logits
     finally:

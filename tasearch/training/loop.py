@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasearch.data.views import ViewSource, batch_order
-from tasearch.domain.errors import StageFailedError
+from tasearch.domain.errors import DataError, StageFailedError
 from tasearch.domain.randomness import seed_for
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
@@ -22,7 +22,7 @@ from tasearch.training.device import autocast
 from tasearch.training.evaluate import accuracy
 from tasearch.training.loss import kd_loss
 from tasearch.training.schedule import learning_rate
-from tasearch.training.weights import Checkpoint, capture, restore, weights_to_bytes
+from tasearch.training.weights import Checkpoint, all_finite, capture, restore, weights_to_bytes
 
 NUMERICS_VERSION = 1
 """Raised by any change that alters the weights a stage ends with."""
@@ -36,7 +36,7 @@ class StageControl(Protocol):
     """What the training loop tells its caller, and what may stop it."""
 
     def tick(self) -> None:
-        """Called after every step; may raise InterruptedStage."""
+        """Called after every step and every block of val; may raise InterruptedStage."""
 
     def epoch_done(self, point: EpochResult) -> None:
         """Called after every epoch, evaluated on val."""
@@ -97,11 +97,13 @@ def fit(
             for _ in run.epoch_steps():
                 control.tick()
                 if time.monotonic() - saved_at >= checkpoint_seconds:
+                    run.check_finite()
                     control.save(run.checkpoint().to_bytes())
                     saved_at = time.monotonic()
-            control.epoch_done(run.finish_epoch())
+            control.epoch_done(run.finish_epoch(control.tick))
             control.tick()
-    except InterruptedStage:
+    except (InterruptedStage, DataError):
+        # A file that has vanished can be put back: the stage then goes on from here.
         control.save(run.checkpoint().to_bytes())
         raise
     return Trained(weights=weights_to_bytes(run.net), curve=tuple(run.curve), seconds=run.seconds)
@@ -160,10 +162,10 @@ class _Run:
         table = None if self.teacher_logits is None else self.teacher_logits(self.epoch).to(self.device)
         self.net.train()
         size = spec.recipe.batch_size
-        while self.step < self.steps:
-            indices = order[self.step * size : (self.step + 1) * size]
+        batches = [order[step * size : (step + 1) * size] for step in range(self.step, self.steps)]
+        for indices, images in zip(batches, views.blocks(batches), strict=True):
             self._set_learning_rate()
-            loss = self._loss(views.batch(indices), indices, table)
+            loss = self._loss(images, indices, table)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
@@ -192,15 +194,27 @@ class _Run:
         teacher = table[indices].float()
         return kd_loss(logits, teacher, targets, temperature=kd.temperature, kd_weight=kd.kd_weight)
 
-    def finish_epoch(self) -> EpochResult:
-        loss = float(self.loss_sum) / self.steps
-        if not math.isfinite(loss):
+    def check_finite(self) -> float:
+        """Return the mean loss of the epoch so far. Raises StageFailedError where it or a weight is not finite.
+
+        The last step of an epoch may break the weights after a loss that was still finite.
+        """
+        loss = float(self.loss_sum) / max(1, self.step)
+        broken = "" if math.isfinite(loss) else f"the loss is {loss}"
+        if not broken and not all_finite(self.net):
+            broken = "a weight is not finite"
+        if broken:
+            recipe = self.spec.recipe
             raise StageFailedError(
-                f"stage {self.spec.label} diverged in epoch {self.epoch}: the loss is {loss} "
-                f"(learning rate {self.spec.recipe.learning_rate:g}, precision {self.spec.recipe.precision})",
+                f"stage {self.spec.label} diverged in epoch {self.epoch}: {broken} (learning rate "
+                f"{recipe.learning_rate:g}, batch size {recipe.batch_size}, precision {recipe.precision})",
                 hint="use a smaller --learning-rate",
             )
-        val_accuracy = accuracy(self.net, self.data.val, precision=self.spec.recipe.precision)
+        return loss
+
+    def finish_epoch(self, tick: Callable[[], None]) -> EpochResult:
+        loss = self.check_finite()
+        val_accuracy = accuracy(self.net, self.data.val, precision=self.spec.recipe.precision, tick=tick)
         point = EpochResult(epoch=self.epoch, train_loss=loss, val_accuracy=val_accuracy)
         self.curve.append(point)
         self.epoch, self.step = self.epoch + 1, 0

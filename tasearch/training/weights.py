@@ -22,6 +22,11 @@ def load_weights(net: nn.Module, data: bytes) -> None:
     net.load_state_dict(load(data))
 
 
+def all_finite(net: nn.Module) -> bool:
+    """Whether no parameter or buffer holds infinity or NaN."""
+    return bool(torch.stack([tensor.isfinite().all() for tensor in net.state_dict().values()]).all())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A stage in the middle: enough to end bit-identical to a run that was never interrupted."""

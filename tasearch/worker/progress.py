@@ -16,6 +16,8 @@ from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot
 
 PUBLISH_SECONDS = 2.0
+READING_SECONDS = 30.0
+"""How often is said how far the first reading of images that stay in their files has come."""
 
 
 class Display(Protocol):
@@ -26,6 +28,22 @@ class Display(Protocol):
 
     def line(self, text: str) -> None:
         """Say that something was finished."""
+
+
+class FirstReading:
+    """Says how far the first reading of all images has come; raises InterruptedStage once a signal asks for an end."""
+
+    def __init__(self, display: Display, stop: StopFlag) -> None:
+        self._display, self._stop = display, stop
+        self._said_at = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note that `done` of `total` images have been read."""
+        if self._stop.is_set:
+            raise InterruptedStage
+        if time.monotonic() - self._said_at >= READING_SECONDS:
+            self._said_at = time.monotonic()
+            self._display.line(f"reading every image once: {done:,} of {total:,}")
 
 
 class Progress:

@@ -13,6 +13,7 @@ import torch
 from tasearch.chain.run import StageRunner, Stores
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import DataRequest, Dataset
+from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.domain.fingerprint import plain
@@ -32,7 +33,7 @@ from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
-from tasearch.worker.progress import Display, Progress
+from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
@@ -55,7 +56,8 @@ class Session:
     def __init__(self, settings: Settings, display: Display, stop: StopFlag) -> None:
         """Check settings, device, data, models and locations.
 
-        Raises UsageError (ConfigError, ModelError, DataError, StorageError).
+        Raises UsageError (ConfigError, ModelError, DataError, StorageError), InterruptedStage where a signal asks for
+        an end while images that stay in their files are read for the first time.
         """
         self.settings, self.display, self.stop = settings, display, stop
         check_names(settings)
@@ -157,15 +159,17 @@ class Session:
 
     def _load(self, data_dir: Path) -> Dataset:
         settings = self.settings
-        return load_dataset(
-            DataRequest(
-                name=settings.dataset,
-                data_dir=data_dir,
-                image_size=settings.image_size,
-                limit_train=settings.limit_train,
-                augment=settings.augment,
-            )
+        memory_bytes = None if settings.memory_gb is None else int(settings.memory_gb * 1e9)
+        request = DataRequest(
+            name=settings.dataset,
+            data_dir=data_dir,
+            image_size=settings.image_size,
+            limit_train=settings.limit_train,
+            augment=settings.augment,
+            memory_bytes=memory_bytes,
+            device=self.device,
         )
+        return load_dataset(request, on_read=FirstReading(self.display, self.stop))
 
     def _register(self, records: Records) -> None:
         """Create the study's record, or refuse where it exists with another configuration.
@@ -284,10 +288,16 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
     pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
     first, last = plan.settings.replicates, plan.max_replicates
     finals = f"finalists: {plan.num_finalists}, fresh replicates: {first}" + (f" to {last}" if last > first else "")
+    large = dataset.too_large
+    streamed = large and (
+        f"streamed from files: in memory the images would take {in_gigabytes(large.needed_bytes)}, "
+        f"more than {in_gigabytes(large.limit_bytes)} (--memory-gb)"
+    )
     return [
         f"study {plan.study_name}",
         f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "
         f"{data.image_size} x {data.image_size}, {data.num_classes} classes",
+        *([streamed] if streamed else []),
         f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
         if ladder
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",

@@ -32,7 +32,9 @@ def root(tmp_path: Path) -> Path:
 
 def load(root: Path, image_size: int | None = None) -> Source:
     request = DataRequest(name=f"folder:{root}", data_dir=root.parent / "data", image_size=image_size)
-    return folder.load(request)
+    source = folder.load(request)
+    assert isinstance(source, Source)
+    return source
 
 
 def test_images_and_labels_go_together(root: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tasearch.data import cifar, cluttered_digits
-from tasearch.data.dataset import DataRequest, Dataset, Source
+from tasearch.data.dataset import AnySplit, DataRequest, Dataset, Source, Split
 from tasearch.data.registry import default_epochs, known_datasets, load_dataset
 from tasearch.data.splits import open_test
 from tasearch.domain.errors import DataError
@@ -18,6 +18,12 @@ from tasearch.domain.errors import DataError
 def digits(limit_train: int | None = None, augment: str | None = None) -> Dataset:
     request = DataRequest(name="cluttered-digits", data_dir=Path("unused"), limit_train=limit_train, augment=augment)
     return load_dataset(request)
+
+
+def held(split: AnySplit) -> Split:
+    """Return a split whose images are in memory."""
+    assert isinstance(split, Split)
+    return split
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +57,18 @@ def test_spec_describes_the_digits() -> None:
 def test_limit_is_met_and_keeps_groups_beside_images(rendered: Source) -> None:
     dataset = digits(limit_train=100)
     assert dataset.spec.num_train == len(dataset.train) == 100
-    assert dataset.train.groups is not None
-    assert rendered.train.groups is not None
-    for image, label, group in zip(dataset.train.images, dataset.train.labels, dataset.train.groups, strict=True):
-        candidates = rendered.train.images[rendered.train.groups == group]
+    train, source = held(dataset.train), rendered.train
+    assert train.groups is not None
+    assert source.groups is not None
+    for image, label, group in zip(train.images, train.labels, train.groups, strict=True):
+        candidates = source.images[source.groups == group]
         assert (candidates == image).flatten(1).all(1).any()
-        assert label in rendered.train.labels[rendered.train.groups == group]
+        assert label in source.labels[source.groups == group]
 
 
 def test_val_and_test_do_not_depend_on_the_limit() -> None:
     limited, full = digits(limit_train=100), digits()
-    assert torch.equal(limited.val.images, full.val.images)
+    assert torch.equal(held(limited.val).images, held(full.val).images)
     assert limited.test_hash == full.test_hash
 
 
@@ -79,7 +86,7 @@ def test_impossible_limits_are_refused() -> None:
 def test_val_is_carved_where_the_data_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = tiny(monkeypatch)
     assert (len(dataset.train), len(dataset.val)) == (36, 4)
-    values = [set(split.images[:, 0, 0, 0].tolist()) for split in (dataset.train, dataset.val)]
+    values = [set(held(split).images[:, 0, 0, 0].tolist()) for split in (dataset.train, dataset.val)]
     assert values[0] | values[1] == set(range(40))
 
 
@@ -90,7 +97,7 @@ def test_content_hash_ignores_test_and_test_hash_does_not(monkeypatch: pytest.Mo
 
 
 def test_open_test_returns_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert open_test(tiny(monkeypatch, test_value=9)).images.flatten().tolist() == [9] * 4 * 3072
+    assert held(open_test(tiny(monkeypatch, test_value=9))).images.flatten().tolist() == [9] * 4 * 3072
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
 from tasearch.training.evaluate import logits_table
 from tasearch.training.loop import InterruptedStage, StageData, Trained, fit, steps_per_epoch
-from tasearch.training.weights import load_weights
+from tasearch.training.weights import Checkpoint, load_weights
 from tests.factories import CPU, make_dataset, make_recipe, make_stage
 
 DATASET = make_dataset()
@@ -161,6 +161,41 @@ def test_weight_zero_trains_exactly_as_without_a_teacher() -> None:
 def test_a_diverged_loss_names_stage_epoch_and_learning_rate() -> None:
     with pytest.raises(StageFailedError, match=r"plain2 from labels.* epoch 1.*learning rate 1e\+30"):
         train(with_recipe(learning_rate=1e30))
+
+
+def test_a_diverged_loss_under_a_teacher_names_temperature_and_weight() -> None:
+    """At this temperature the softened logits overflow."""
+    cold = make_stage(DATASET, teacher=make_stage(DATASET, "plain4"), temperature=1e-42)
+    with pytest.raises(StageFailedError, match=r"temperature 1e-42, KD weight 0\.9.* epoch 1: the loss is nan"):
+        train(cold)
+
+
+def test_weights_that_break_in_the_last_step_fail_the_stage() -> None:
+    """The loss of a step is that of the weights before it: here the only step of the stage is the first."""
+    wild = with_recipe(epochs=1, batch_size=96, learning_rate=1e30, weight_decay=1e30, schedule="constant")
+    with pytest.raises(StageFailedError, match=r"epoch 1: a weight is not finite \(learning rate 1e\+30"):
+        train(wild)
+
+
+def test_a_diverged_stage_is_not_saved_as_a_checkpoint() -> None:
+    recorder = Recorder()
+    with pytest.raises(StageFailedError):
+        fit(with_recipe(learning_rate=1e30), data_of(PLAIN), CPU, recorder, checkpoint_seconds=1e-9)
+    assert len(recorder.saved) < steps_per_epoch(96, 16)
+    assert all(_is_finite(checkpoint) for checkpoint in recorder.saved)
+
+
+def _is_finite(checkpoint: bytes) -> bool:
+    tensors = Checkpoint.from_bytes(checkpoint).tensors
+    return all(bool(tensor.isfinite().all()) for name, tensor in tensors.items() if name.startswith("net."))
+
+
+def test_val_can_be_stopped_between_blocks() -> None:
+    """Six steps, then the only block of val."""
+    recorder = Recorder(7)
+    with pytest.raises(InterruptedStage):
+        train(PLAIN, recorder)
+    assert recorder.points == []
 
 
 def test_a_teacher_without_logits_is_refused() -> None:
