@@ -263,7 +263,7 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device) -> li
         f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
         if ladder
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
-        f"budget: {plan.settings.trials} trials of {len(space.all_chains())} chains ({pairs}), "
+        f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
         f"on {environment(device).device}, CPU threads: {torch.get_num_threads()}, precision: {recipe.precision}",
     ]
