@@ -66,11 +66,16 @@ class Settings(BaseModel):
     max_tas: int = Field(3, ge=0, description="Most TAs in one chain.")
     temperatures: Temperatures = Field((2.0, 4.0, 8.0, 16.0), description="Temperatures to search, each > 0.")
     kd_weights: KdWeights = Field((0.5, 0.9, 1.0), description="KD weights to search, each in [0, 1].")
-    scope: Literal["last", "chain"] = Field(
+    scope: Literal["last", "chain", "stage"] = Field(
         "last",
-        description="What the searched pair trains: the last stage (TAs at temperature 4, KD weight 0.9) or all.",
+        description="What is searched: the last stage's pair (TAs at temperature 4, KD weight 0.9), one pair for the "
+        "whole chain, or a pair per stage.",
     )
-    sampler: Literal["tpe", "random"] = Field("tpe", description="Who proposes chains: tpe or random.")
+    sampler: Literal["tpe", "random", "exhaustive", "dp", "staged"] = Field(
+        "tpe",
+        description="Who proposes chains: tpe, random, exhaustive (all), dp (longer chains on the best model per rung) "
+        "or staged (structure first, then one stage at a time).",
+    )
     seed: int = Field(0, ge=0, description="Seed of the sampler.")
     trials: int = Field(40, ge=1, description="Chains to train in the whole study, direct distillation included.")
     finalists: int | None = Field(None, ge=1, description="Best paths that are re-run on fresh replicates. [3]")

@@ -1,26 +1,29 @@
-"""What to try next: direct distillation first and in between, then Optuna's samplers, never a known chain twice."""
+"""What to try next: direct distillation first and in between, then a strategy, never a known chain twice."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from tasearch.domain.errors import ConfigError
 from tasearch.domain.randomness import seed_for
+from tasearch.domain.spec import ChainSpec
+from tasearch.search.dp import DynamicProgramming
+from tasearch.search.exhaustive import Exhaustive
+from tasearch.search.optuna_strategy import tpe, uniform
 from tasearch.search.space import SearchSpace
+from tasearch.search.staged import Staged
+from tasearch.search.strategy import History, Strategy, read_history
 
-SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-}
+STRATEGIES = ("tpe", "random", "exhaustive", "dp", "staged")
 BASELINE_PAIRS = 6
-PROPOSALS = 16
-"""How often a sampler is asked for a chain that is not known before one is drawn from the rest at random."""
+MOST_EXHAUSTIVE = 2000
+"""An exhaustive search of more chains than this is refused: the default space has 504 at scope `last`, 441,516 at
+scope `stage`."""
 
 
 def baseline_quota(trials: int, grid_size: int) -> int:
@@ -28,16 +31,50 @@ def baseline_quota(trials: int, grid_size: int) -> int:
     return min(BASELINE_PAIRS, grid_size, max(1, trials // 3))
 
 
-class ChainSampler(BaseSampler):
-    """Optuna sampler of chains: a pure function of (seed, trial number, finished trials).
+def make_strategy(name: str, space: SearchSpace, seed: int, trials: int) -> Strategy:
+    """Return one of `STRATEGIES`; `trials` is the budget of the study."""
+    if name == "exhaustive":
+        return Exhaustive(space)
+    if name == "random":
+        return uniform(space, seed)
+    guide = tpe(space, seed)
+    if name == "dp":
+        return DynamicProgramming(space, guide)
+    return Staged(space, guide, trials=trials) if name == "staged" else guide
 
-    A fresh Optuna sampler is built for every trial from the study's seed and the trial's number, so a study that was
-    interrupted goes on as if it had not been, and workers with the same seed do not propose the same points. Every
-    second trial is direct distillation until its quota is met, so that the baseline is tuned too.
+
+def check_sampler(name: str, space: SearchSpace) -> None:
+    """Raise ConfigError where a space does not allow a sampler."""
+    if name in ("dp", "staged") and not space.most_tas:
+        raise ConfigError(
+            f"--sampler {name} searches among TAs, and this study has none: only direct distillation can be tuned",
+            hint="use --sampler tpe, or give TAs with --tas and --max-tas",
+        )
+    if name == "exhaustive" and space.num_chains > MOST_EXHAUSTIVE:
+        raise ConfigError(
+            f"--sampler exhaustive: the search space has {space.num_chains:,} chains, at most {MOST_EXHAUSTIVE:,} "
+            "are enumerated",
+            hint="use --sampler tpe, or a smaller space: --scope last, fewer --tas, --temperatures or --kd-weights, "
+            "a smaller --max-tas",
+        )
+
+
+class ChainSampler(BaseSampler):
+    """Optuna sampler of chains: a pure function of (seed, trial number, finished trials, stage accuracies).
+
+    Every second trial is direct distillation until its quota is met, so that the baseline is tuned too; after that it
+    never has more than half of the trials while there are chains with TAs to try.
     """
 
-    def __init__(self, space: SearchSpace, *, strategy: str, seed: int, quota: int) -> None:
-        self.space, self.strategy, self.seed, self.quota = space, strategy, seed, quota
+    def __init__(self, space: SearchSpace, *, strategy: str, seed: int, trials: int, quota: int | None = None) -> None:
+        """`trials`: budget of the study. `quota`: trials of direct distillation; None: `baseline_quota`.
+
+        Raises ConfigError as `check_sampler` does.
+        """
+        check_sampler(strategy, space)
+        self.space, self.seed = space, seed
+        self.quota = baseline_quota(trials, len(space.grid)) if quota is None else quota
+        self._strategy = make_strategy(strategy, space, seed, trials)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the whole fixed space."""
@@ -48,40 +85,37 @@ class ChainSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return parameters of a chain that no other trial of the study has, while there is one."""
-        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.params]
-        chains = [self.space.chain(t.params) for t in others if set(t.params) >= set(search_space)]
-        known = {chain.key for chain in chains}
-        direct = sum(chain.is_direct for chain in chains)
-        if direct < self.quota and len(chains) >= 2 * direct:
-            for temperature, kd_weight in self.space.baseline_pairs(self.quota):
-                chain = self.space.build([], temperature, kd_weight)
-                if chain.key not in known:
-                    return self.space.params(chain)
-        # Direct distillation never has more than half of the trials while there are chains with TAs to try.
-        unseen = [chain for chain in self.space.all_chains() if chain.key not in known]
-        if 2 * direct > len(chains):
-            unseen = [chain for chain in unseen if not chain.is_direct] or unseen
-        allowed = {chain.key for chain in unseen}
-        params: dict[str, Any] = {}
-        for proposal in range(PROPOSALS):
-            params = self._propose(study, trial, search_space, proposal)
-            if self.space.chain(params).key in allowed:
+        del search_space
+        history = read_history(study, self.space, trial)
+        due = self._due_baseline(history)
+        if due is not None:
+            return self.space.params(due)
+        direct = sum(tried.chain.is_direct for tried in history.tried)
+        with_tas = 2 * direct > len(history.tried)
+        for params in self._strategy.propose(history):
+            chain = self.space.chain(params)
+            if chain not in history.known and not (with_tas and chain.is_direct):
                 return params
-        if unseen:
-            draw = random.Random(seed_for(self.seed, "unseen chain", trial.number))
-            return self.space.params(draw.choice(unseen))
-        return params
+        drawn = self.space.draw(history.known, seed_for(self.seed, "unseen chain", trial.number), with_tas=with_tas)
+        return self.space.params(drawn or self.space.build([], *self.space.default_pair))
 
-    def _propose(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution], proposal: int
-    ) -> dict[str, Any]:
-        seed = seed_for(self.seed, f"trial {trial.number}", proposal) % 2**32
-        params = SAMPLERS[self.strategy](seed).sample_relative(study, trial, search_space)
-        start = RandomSampler(seed=seed)
-        for name, distribution in search_space.items():
-            if name not in params:
-                params[name] = start.sample_independent(study, trial, name, distribution)
-        return params
+    def wanted_stages(self, study: Study) -> list[ChainSpec]:
+        """Return chains that end in a TA which has to be trained before the next trial can be chosen."""
+        history = read_history(study, self.space)
+        return [] if self._due_baseline(history) is not None else self._strategy.wanted_stages(history)
+
+    def is_done(self, study: Study) -> bool:
+        """Whether there is nothing left to try."""
+        history = read_history(study, self.space)
+        return self._due_baseline(history) is None and self._strategy.is_done(history)
+
+    def _due_baseline(self, history: History) -> ChainSpec | None:
+        """Return the direct chain whose turn it is, if any."""
+        direct = sum(tried.chain.is_direct for tried in history.tried)
+        if direct >= self.quota or len(history.tried) < 2 * direct:
+            return None
+        chains = (self.space.build([], *pair) for pair in self.space.baseline_pairs(self.quota))
+        return next((chain for chain in chains if chain not in history.known), None)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, islice, product
+from math import comb
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from tasearch.domain.spec import ChainSpec
 
-SCOPES = ("last", "chain")
 RECOMMENDED_TEMPERATURE = 4.0
 RECOMMENDED_KD_WEIGHT = 0.9
+Pair = tuple[float, float]
+"""Temperature and KD weight of a stage."""
+_MOST_LISTED = 2000
+"""A space of at most this many chains is listed to draw an unseen one; a larger one is drawn from blindly."""
+_BLIND_DRAWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +34,18 @@ class SearchSpace:
     temperatures: tuple[float, ...]
     kd_weights: tuple[float, ...]
     scope: str
-    """`last`: the searched pair trains the student, TAs use the recommended one; `chain`: one pair throughout."""
+    """`last`: the searched pair trains the student, TAs use the recommended one; `chain`: one pair throughout;
+    `stage`: a pair for each stage."""
 
     @property
     def most_tas(self) -> int:
         """The most TAs a chain can have: `max_tas`, or the whole ladder."""
         return min(self.max_tas, len(self.ladder))
+
+    @property
+    def grid(self) -> list[Pair]:
+        """Every pair of the grid."""
+        return list(product(self.temperatures, self.kd_weights))
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -43,50 +55,143 @@ class SearchSpace:
             found["num_tas"] = IntDistribution(0, self.most_tas)
             for slot in range(self.most_tas):
                 found[f"ta{slot}"] = IntDistribution(0, len(self.ladder) - 1)
+                if self.scope == "stage":
+                    found[f"ta{slot}_temperature"] = CategoricalDistribution(self.temperatures)
+                    found[f"ta{slot}_kd_weight"] = CategoricalDistribution(self.kd_weights)
         found["temperature"] = CategoricalDistribution(self.temperatures)
         found["kd_weight"] = CategoricalDistribution(self.kd_weights)
         return found
 
     def chain(self, params: Mapping[str, Any]) -> ChainSpec:
-        """Return the canonical chain of a set of parameters: unused slots ignored, sorted, without repeats."""
-        used = {int(params[f"ta{slot}"]) for slot in range(int(params.get("num_tas", 0)))}
-        tas = [self.ladder[index] for index in sorted(used)]
-        return self.build(tas, float(params["temperature"]), float(params["kd_weight"]))
+        """Return the canonical chain of a set of parameters: unused slots ignored, sorted, without repeats.
 
-    def params(self, chain: ChainSpec) -> dict[str, Any]:
-        """Return parameters that give this chain; unused slots hold 0."""
+        Of two slots that name the same TA the first one gives its pair.
+        """
+        last = float(params["temperature"]), float(params["kd_weight"])
+        used: dict[int, Pair] = {}
+        for slot in range(int(params.get("num_tas", 0))):
+            used.setdefault(int(params[f"ta{slot}"]), self._slot_pair(params, slot, last))
+        indices = sorted(used)
+        return self.compose([self.ladder[index] for index in indices], [*(used[index] for index in indices), last])
+
+    def _slot_pair(self, params: Mapping[str, Any], slot: int, last: Pair) -> Pair:
+        if self.scope == "stage":
+            return float(params[f"ta{slot}_temperature"]), float(params[f"ta{slot}_kd_weight"])
+        return last if self.scope == "chain" else self.recommended_pair
+
+    def params(self, chain: ChainSpec, unused: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return parameters that give this chain; unused slots hold what they hold in `unused`, or the first choice."""
         found: dict[str, Any] = {}
         if self.most_tas:
-            indices = [self.ladder.index(ta) for ta in chain.tas]
-            found["num_tas"] = len(indices)
+            found["num_tas"] = len(chain.tas)
             for slot in range(self.most_tas):
-                found[f"ta{slot}"] = indices[slot] if slot < len(indices) else 0
+                found |= self._slot(chain, slot, unused or {})
         found["temperature"] = chain.temperature
         found["kd_weight"] = chain.kd_weight
         return found
 
-    def build(self, tas: list[str], temperature: float, kd_weight: float) -> ChainSpec:
-        """Return the chain through `tas` (largest first) with the pairs that the scope prescribes."""
-        inner = (temperature, kd_weight) if self.scope == "chain" else self.recommended_pair
+    def _slot(self, chain: ChainSpec, slot: int, unused: Mapping[str, Any]) -> dict[str, Any]:
+        used = slot < len(chain.tas)
+        index, temperature, kd_weight = f"ta{slot}", f"ta{slot}_temperature", f"ta{slot}_kd_weight"
+        found: dict[str, Any] = {index: self.ladder.index(chain.tas[slot]) if used else unused.get(index, 0)}
+        if self.scope == "stage":
+            found[temperature] = chain.temperatures[slot] if used else unused.get(temperature, self.temperatures[0])
+            found[kd_weight] = chain.kd_weights[slot] if used else unused.get(kd_weight, self.kd_weights[0])
+        return found
+
+    def compose(self, tas: Sequence[str], pairs: Sequence[Pair]) -> ChainSpec:
+        """Return the chain through `tas` (largest first) with these pairs, one for each stage."""
         return ChainSpec(
             path=(self.teacher, *tas, self.student),
-            temperatures=(inner[0],) * len(tas) + (temperature,),
-            kd_weights=(inner[1],) * len(tas) + (kd_weight,),
+            temperatures=tuple(temperature for temperature, _ in pairs),
+            kd_weights=tuple(kd_weight for _, kd_weight in pairs),
+        )
+
+    def build(self, tas: Sequence[str], temperature: float, kd_weight: float, ta_pair: Pair | None = None) -> ChainSpec:
+        """Return the chain through `tas` (largest first) with the pairs that the scope prescribes.
+
+        `ta_pair`: of the TAs at scope `stage`; None: the grid's pair nearest to the recommended one.
+        """
+        last = temperature, kd_weight
+        if self.scope == "chain":
+            ta_pair = last
+        elif self.scope == "last":
+            ta_pair = self.recommended_pair
+        return self.compose(tas, [*[ta_pair or self.default_pair] * len(tas), last])
+
+    def rung(self, chain: ChainSpec, stages: int) -> ChainSpec:
+        """Return the chain that ends in the model which a chain's first `stages` stages train."""
+        return ChainSpec(
+            path=chain.path[: stages + 1],
+            temperatures=chain.temperatures[:stages],
+            kd_weights=chain.kd_weights[:stages],
         )
 
     @property
-    def recommended_pair(self) -> tuple[float, float]:
-        """The pair that TAs are trained with: 4 and 0.9."""
+    def recommended_pair(self) -> Pair:
+        """The pair that TAs are trained with at scope `last`: 4 and 0.9."""
         return RECOMMENDED_TEMPERATURE, RECOMMENDED_KD_WEIGHT
+
+    @property
+    def default_pair(self) -> Pair:
+        """The grid's pair nearest to the recommended one."""
+        return self.baseline_pairs(1)[0]
 
     def paths(self) -> list[tuple[str, ...]]:
         """Return the TA tuples of every path, shortest first; the first is the direct one."""
         return [tas for size in range(self.most_tas + 1) for tas in combinations(self.ladder, size)]
 
-    def all_chains(self) -> list[ChainSpec]:
-        """Return every distinct chain."""
-        pairs = list(product(self.temperatures, self.kd_weights))
-        return [self.build(list(tas), t, w) for tas in self.paths() for t, w in pairs]
+    @property
+    def num_chains(self) -> int:
+        """Number of distinct chains."""
+        pairs = len(self.temperatures) * len(self.kd_weights)
+        searched = (lambda tas: tas + 1) if self.scope == "stage" else (lambda _: 1)
+        return sum(comb(len(self.ladder), tas) * pairs ** searched(tas) for tas in range(self.most_tas + 1))
+
+    def all_chains(self) -> Iterator[ChainSpec]:
+        """Yield every distinct chain, those with a common beginning together.
+
+        Each one needs at most two stages that none before it had: its last TA and the student.
+        """
+        if self.scope == "chain":
+            for pair in self.grid:
+                yield from self._below((), (), [pair])
+        else:
+            yield from self._below((), (), self.grid)
+
+    def _below(self, tas: tuple[str, ...], pairs: tuple[Pair, ...], grid: list[Pair]) -> Iterator[ChainSpec]:
+        """Yield every chain that begins with these TAs."""
+        for pair in grid:
+            yield self.compose(tas, [*pairs, pair])
+        if len(tas) == self.most_tas:
+            return
+        inner = [self.recommended_pair] if self.scope == "last" else grid
+        start = self.ladder.index(tas[-1]) + 1 if tas else 0
+        for ta, pair in product(self.ladder[start:], inner):
+            yield from self._below((*tas, ta), (*pairs, pair), grid)
+
+    def draw(self, known: Container[ChainSpec], seed: int, *, with_tas: bool) -> ChainSpec | None:
+        """Return a chain at random that is not known, None where there is none; `with_tas`: one with TAs if possible.
+
+        The same arguments give the same chain.
+        """
+        generator = random.Random(seed)
+        if self.num_chains > _MOST_LISTED:
+            for _ in range(_BLIND_DRAWS):
+                tas = generator.choice(self.paths())
+                chain = self.compose(tas, self._random_pairs(len(tas), generator))
+                if chain not in known and (tas or not with_tas):
+                    return chain
+        unseen = list(islice((chain for chain in self.all_chains() if chain not in known), _MOST_LISTED))
+        if with_tas:
+            unseen = [chain for chain in unseen if not chain.is_direct] or unseen
+        return generator.choice(unseen) if unseen else None
+
+    def _random_pairs(self, tas: int, generator: random.Random) -> list[Pair]:
+        last = generator.choice(self.grid)
+        if self.scope == "stage":
+            return [*(generator.choice(self.grid) for _ in range(tas)), last]
+        return [last if self.scope == "chain" else self.recommended_pair] * tas + [last]
 
     def baseline_pairs(self, count: int) -> list[tuple[float, float]]:
         """Return up to `count` pairs for direct distillation, the recommended one first, then spread over the grid.

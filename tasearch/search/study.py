@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
@@ -19,6 +19,7 @@ from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
 from tasearch.search.sampler import DUPLICATE_OF, ChainSampler, is_counted
 from tasearch.search.space import SearchSpace
+from tasearch.search.strategy import TA_ACCURACIES, stage_attr
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -62,15 +63,18 @@ class ChainStudy:
 
     def __init__(
         self,
-        storage: RDBStorage,
+        storage: BaseStorage,
         study_name: str,
         space: SearchSpace,
         sampler: ChainSampler | None = None,
         *,
         create: bool = True,
     ) -> None:
-        """Open the study, creating it where it is missing, unless `create` is False: then KeyError is raised."""
-        self.space, self.name, self._storage = space, study_name, storage
+        """Open the study, creating it where it is missing, unless `create` is False: then KeyError is raised.
+
+        A study without a `sampler` can be read, not asked.
+        """
+        self.space, self.name, self._storage, self._sampler = space, study_name, storage, sampler
         if not create:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
             return
@@ -89,7 +93,8 @@ class ChainStudy:
 
     def close(self) -> None:
         """Close the study's storage."""
-        close_storage(self._storage)
+        if isinstance(self._storage, RDBStorage):
+            close_storage(self._storage)
 
     def _refuse_foreign(self) -> None:
         """Raise ConfigError where somebody else's Optuna study has this name."""
@@ -101,13 +106,13 @@ class ChainStudy:
             )
 
     def ask(self, worker_id: str) -> Proposal | None:
-        """Start a new trial and return it, or None where every chain of the space has been tried.
+        """Start a new trial and return it, or None where the sampler has nothing left to try.
 
-        A completed chain that comes again (somebody enqueued it) is answered from the study, off the budget, and
-        the next one is asked for.
+        A completed chain that comes again (somebody enqueued it) is answered from the study, one that is running is
+        refused; neither uses up budget, and the next one is asked for.
         """
         while True:
-            if not self._has_waiting() and not self._has_unseen():
+            if not self._has_waiting() and self._asked.is_done(self._study):
                 return None
             with warnings.catch_warnings():
                 # Optuna only warns where an enqueued value is out of range; `_proposal` fails that trial.
@@ -116,6 +121,20 @@ class ChainStudy:
             proposal = self._proposal(trial, worker_id)
             if proposal is not None:
                 return proposal
+
+    def wanted_stages(self) -> list[ChainSpec]:
+        """Return chains that end in a TA which the sampler wants trained before the next trial."""
+        return [] if self._has_waiting() else self._asked.wanted_stages(self._study)
+
+    def record_stage(self, chain: ChainSpec, val_accuracy: float, failure: str | None = None) -> None:
+        """Store what a wanted stage came to; one that failed has accuracy 0, so that nothing is built on it."""
+        self._study.set_user_attr(*stage_attr(chain, val_accuracy, failure))
+
+    @property
+    def _asked(self) -> ChainSampler:
+        if self._sampler is None:
+            raise ValueError(f"study {self.name!r} was opened for reading")
+        return self._sampler
 
     def resume(self, number: int, worker_id: str) -> Proposal | None:
         """Take up a trial whose worker is gone, in place; None where it could only be answered or failed."""
@@ -137,9 +156,15 @@ class ChainStudy:
             trial.set_user_attr(name, value)
         trial.set_user_attr("worker", worker_id)
         for other in self.rows():
-            if other.state is TrialState.COMPLETE and other.chain == chain and other.duplicate_of is None:
+            if other.chain != chain or other.number == trial.number or other.duplicate_of is not None:
+                continue
+            if other.state is TrialState.COMPLETE:
                 trial.set_user_attr(DUPLICATE_OF, other.number)
                 self._study.tell(trial.number, other.val_accuracy)
+                return None
+            if other.state is TrialState.RUNNING:
+                trial.set_user_attr(DUPLICATE_OF, other.number)
+                self.tell_failed(trial.number, f"trial {other.number} is running this chain")
                 return None
         return Proposal(number=trial.number, chain=chain)
 
@@ -184,7 +209,7 @@ class ChainStudy:
             chain=self._known_chain(trial.params),
             val_accuracy=trial.value if trial.state is optuna.trial.TrialState.COMPLETE else None,
             curve=tuple(value for _, value in sorted(trial.intermediate_values.items())),
-            ta_accuracies=tuple(attrs.get("ta_accuracies", {}).values()),
+            ta_accuracies=tuple(attrs.get(TA_ACCURACIES, {}).values()),
             duplicate_of=attrs.get(DUPLICATE_OF),
             failure=attrs.get("failure"),
             seconds=trial.duration.total_seconds() if trial.duration is not None else None,
@@ -200,10 +225,6 @@ class ChainStudy:
 
     def _has_waiting(self) -> bool:
         return bool(self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
-
-    def _has_unseen(self) -> bool:
-        known = {row.chain.key for row in self.rows() if row.chain is not None}
-        return any(chain.key not in known for chain in self.space.all_chains())
 
     def _set_attrs(self, number: int, attrs: Mapping[str, Any]) -> None:
         trial = optuna.trial.Trial(self._study, self._frozen(number)._trial_id)

@@ -16,6 +16,7 @@ from tasearch.stores.records import Records
 from tasearch.stores.turns import turn
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Progress
+from tasearch.worker.rungs import train_wanted
 from tasearch.worker.snapshot import is_gone
 from tasearch.worker.study_plan import StudyPlan
 
@@ -49,6 +50,8 @@ class SearchWorker:
         self.progress.update(phase="search", **self._counts())
         while True:
             self.progress.poll()
+            if train_wanted(self.study, self.plan, self.records.stages, self._stage):
+                continue
             proposal = self._take_trial()
             if proposal is not None:
                 self._run_trial(proposal)

@@ -301,7 +301,7 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
         if ladder
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
-        f"budget: {plan.settings.trials} trials of {len(space.all_chains())} chains ({pairs}), "
+        f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
         f"on {environment(device).device}, workers: {workers}, CPU threads of each: {torch.get_num_threads()}, "
         f"precision: {recipe.precision}",

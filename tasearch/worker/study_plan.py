@@ -19,7 +19,7 @@ from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
 from tasearch.models.ladder import default_ladder
 from tasearch.models.registry import check_model, family_of
-from tasearch.search.sampler import ChainSampler, baseline_quota
+from tasearch.search.sampler import ChainSampler, check_sampler
 from tasearch.search.space import SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
 
@@ -72,7 +72,7 @@ class StudyPlan:
             self.space,
             strategy=self.settings.sampler,
             seed=self.settings.seed,
-            quota=baseline_quota(self.settings.trials, self.grid_size),
+            trials=self.settings.trials,
         )
 
 
@@ -110,6 +110,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
             f"--batch-size {settings.batch_size}: there are {data.num_train} training images",
             hint=f"use --batch-size {data.num_train} or less",
         )
+    check_sampler(settings.sampler, space)
     paths = len(space.paths()) - 1
     if settings.finalists is not None and settings.finalists > paths:
         raise ConfigError(

@@ -16,7 +16,9 @@ def make_study(
 ) -> ChainStudy:
     space = make_space(ladder=ladder, temperatures=(2.0, 4.0), kd_weights=(0.5, 0.9))
     storage = optuna.storages.RDBStorage(f"sqlite:///{path / 'studies.db'}")
-    return ChainStudy(storage, "study", space, ChainSampler(space, strategy=strategy, seed=seed, quota=quota))
+    return ChainStudy(
+        storage, "study", space, ChainSampler(space, strategy=strategy, seed=seed, trials=12, quota=quota)
+    )
 
 
 def score(chain: ChainSpec) -> float:

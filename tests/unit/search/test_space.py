@@ -84,3 +84,42 @@ def test_baseline_pairs_are_distinct_and_bracket_the_grid() -> None:
 def test_baseline_pairs_never_exceed_the_grid() -> None:
     space = make_space(temperatures=(3.0,), kd_weights=(0.2, 0.4))
     assert sorted(space.baseline_pairs(6)) == [(3.0, 0.2), (3.0, 0.4)]
+
+
+def test_scope_stage_gives_each_slot_its_own_pair() -> None:
+    values = params(1, 2, 0, 0)
+    pairs = {
+        f"ta{slot}_{name}": value for slot in range(3) for name, value in (("temperature", 2.0), ("kd_weight", 1.0))
+    }
+    chain = make_space(scope="stage").chain({**values, **pairs})
+    assert (chain.temperatures, chain.kd_weights) == ((2.0, 8.0), (1.0, 0.5))
+
+
+def test_at_scope_stage_a_pair_moves_with_its_ta_when_slots_are_sorted() -> None:
+    pairs = {f"ta{slot}_temperature": float(2 ** (slot + 1)) for slot in range(3)}
+    weights = {f"ta{slot}_kd_weight": 0.9 for slot in range(3)}
+    chain = make_space(scope="stage").chain({**params(2, 2, 0, 1), **pairs, **weights})
+    assert (chain.path[1:-1], chain.temperatures) == (("plain8", "plain4"), (4.0, 2.0, 8.0))
+
+
+@pytest.mark.parametrize("scope", ["last", "chain", "stage"])
+def test_all_chains_are_distinct_and_as_many_as_said(scope: str) -> None:
+    space = make_space(temperatures=(2.0, 4.0), kd_weights=(0.9, 1.0), scope=scope)
+    chains = list(space.all_chains())
+    assert len(set(chains)) == len(chains) == space.num_chains
+    assert all(space.chain(space.params(chain)) == chain for chain in chains)
+
+
+@pytest.mark.parametrize("scope", ["last", "chain", "stage"])
+def test_a_drawn_chain_is_not_known(scope: str) -> None:
+    space = make_space(temperatures=(2.0, 4.0), kd_weights=(0.9,), scope=scope)
+    chains = list(space.all_chains())
+    assert space.draw(set(chains[:-1]), 0, with_tas=False) == chains[-1]
+    assert space.draw(set(chains), 0, with_tas=False) is None
+
+
+def test_a_chain_is_drawn_from_a_space_too_large_to_list() -> None:
+    space = make_space(scope="stage")
+    drawn = {space.draw(set(), seed, with_tas=True) for seed in range(20)}
+    assert len(drawn) > 15
+    assert all(chain is not None and chain.tas for chain in drawn)
