@@ -18,6 +18,7 @@ from tasearch.domain.errors import ConfigError, TasearchError, nearest
 COMMANDS = {
     "optimize": "Find the best TA chain for a teacher and a student.",
     "status": "Show where a study stands.",
+    "suggest": "Name the TA of the paper's heuristic, half way in accuracy.",
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",
 }

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tasearch.cli.options import configure_logging, output_options, print_json, settings_from, settings_options
 
+if TYPE_CHECKING:
+    from tasearch.worker.forecast import Forecast
+
 
 @click.command("optimize")
 @click.option("--study", "study_file", metavar="FILE", help="TOML study file; keys are named as the flags.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and its predicted time; train and create nothing.")
 @settings_options()
 @output_options
-def command(study_file: str | None, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
+def command(
+    study_file: str | None, dry_run: bool, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
+) -> int:
     """Find the best TA chain for a teacher and a student.
 
     Trains what is missing, searches chains of TAs, temperatures and KD weights, re-runs the best on fresh
@@ -35,6 +42,9 @@ def command(study_file: str | None, as_json: bool, quiet: bool, verbose: bool, d
         session = None
         try:
             session = Session(settings, display, stop)
+            if dry_run:
+                _print_forecast(session.forecast(), as_json)
+                return 0
             counts = session.run()
         except KeyboardInterrupt:
             display.line("stopped before anything was trained; the same command begins again")
@@ -50,3 +60,12 @@ def command(study_file: str | None, as_json: bool, quiet: bool, verbose: bool, d
     else:
         click.echo(to_text(view, page, counts.trained, counts.reused))
     return 0
+
+
+def _print_forecast(found: Forecast, as_json: bool) -> None:
+    from tasearch.worker.forecast import forecast_lines
+
+    if as_json:
+        print_json({**dataclasses.asdict(found), "seconds": found.seconds})
+    else:
+        click.echo("\n".join(forecast_lines(found)))

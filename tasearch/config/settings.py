@@ -25,7 +25,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_
 
 FREE = frozenset(
     {"trials", "finalists", "replicates", "max_replicates", "device", "threads", "workers", "checkpoint_seconds"}
-    | {"cache_gb", "memory_gb"}
+    | {"cache_gb", "memory_gb", "timeout"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
 """Settings that may differ from one call of the same study to the next; all others are its identity."""
@@ -77,7 +77,13 @@ class Settings(BaseModel):
         "or staged (structure first, then one stage at a time).",
     )
     seed: int = Field(0, ge=0, description="Seed of the sampler.")
+    pruner: Literal["none", "median", "halving", "hyperband"] = Field(
+        "none", description="Who stops a student early: none, median, halving or hyperband; never direct distillation."
+    )
     trials: int = Field(40, ge=1, description="Chains to train in the whole study, direct distillation included.")
+    timeout: FiniteFloat | None = Field(
+        None, gt=0, description="Most seconds of search in the whole study; baselines and finals come on top. [none]"
+    )
     finalists: int | None = Field(None, ge=1, description="Best paths that are re-run on fresh replicates. [3]")
     replicates: int = Field(5, ge=1, description="Fresh replicates of each finalist, BLKD and NOKD, at first.")
     max_replicates: int | None = Field(

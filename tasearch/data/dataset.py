@@ -38,6 +38,11 @@ class Split:
         count, channels, height, width = self.images.shape
         return count, channels, height, width
 
+    @property
+    def num_independent(self) -> int:
+        """How many independent images there are: groups, or images where each is its own group."""
+        return len(self) if self.groups is None else len(set(self.groups.tolist()))
+
     def subset(self, indices: Tensor) -> Split:
         """Return the samples at `indices` (int64), in that order."""
         groups = None if self.groups is None else self.groups[indices]

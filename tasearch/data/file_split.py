@@ -47,6 +47,11 @@ class FileSplit:
         """N, C, H, W."""
         return len(self.files), 3, self.reader.size, self.reader.size
 
+    @property
+    def num_independent(self) -> int:
+        """How many independent images there are: all, as far as can be known."""
+        return len(self)
+
     def subset(self, indices: Tensor) -> FileSplit:
         """Return the samples at `indices` (int64), in that order."""
         files = tuple(self.files[index] for index in indices.tolist())

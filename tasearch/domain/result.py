@@ -79,6 +79,8 @@ class TrialRow:
     duplicate_of: int | None = None
     """Number of the trial that this one repeats; such trials are answered from the store, off the budget."""
     failure: str | None = None
+    stopped: str | None = None
+    """Why a pruned trial was not finished."""
     seconds: float | None = None
 
 

@@ -6,13 +6,14 @@ import math
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 
+Pruner = BasePruner
 PRUNERS = ("none", "median", "halving", "hyperband")
 STANDARD_ERRORS = 3.0
 """A TA has to be this far below the student without distillation before its chain is given up: less misleads, the
 best chains of the paper go through TAs that are no better than others (Mirzadeh et al. 2020, Fig. 5)."""
 
 
-def make_pruner(name: str, epochs: int) -> BasePruner:
+def make_pruner(name: str, epochs: int) -> Pruner:
     """Return one of `PRUNERS` for students that are trained for `epochs` epochs.
 
     `median`: below the median of completed trials at the same epoch, after 5 trials and a third of the epochs.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+import optuna
 from optuna.storages import InMemoryStorage
 
 from tasearch.domain.spec import ChainSpec
@@ -25,6 +26,7 @@ class Rehearsal:
 
 def rehearse(space: SearchSpace, sampler: ChainSampler, trials: int) -> Rehearsal:
     """Return what a study of `trials` trials would try if accuracies were random: a sample, not a promise."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = ChainStudy(InMemoryStorage(), "rehearsal", space, sampler)
     draw = random.Random(0)
     tried: list[ChainSpec] = []

@@ -126,8 +126,13 @@ class ChainSampler(BaseSampler):
 
 
 def is_counted(trial: FrozenTrial) -> bool:
-    """Whether a trial uses up the budget: all but those answered from the store and those not begun."""
-    return trial.state is not TrialState.WAITING and DUPLICATE_OF not in trial.user_attrs
+    """Whether a trial uses up the budget: all but those answered from the store, not begun, or stopped by the clock."""
+    attrs = trial.user_attrs
+    return trial.state is not TrialState.WAITING and DUPLICATE_OF not in attrs and attrs.get(STOPPED) != OUT_OF_TIME
 
 
 DUPLICATE_OF = "duplicate_of"
+STOPPED = "stopped"
+"""User attribute of a pruned trial: why."""
+OUT_OF_TIME = "out of time"
+"""Why a trial was stopped that goes on, under a new number, as soon as the study has time again."""

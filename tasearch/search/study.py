@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
@@ -17,7 +18,7 @@ from optuna.trial import FrozenTrial
 from tasearch.domain.errors import ConfigError
 from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
-from tasearch.search.sampler import DUPLICATE_OF, ChainSampler, is_counted
+from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSampler, is_counted
 from tasearch.search.space import SearchSpace
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
 
@@ -67,6 +68,7 @@ class ChainStudy:
         study_name: str,
         space: SearchSpace,
         sampler: ChainSampler | None = None,
+        pruner: BasePruner | None = None,
         *,
         create: bool = True,
     ) -> None:
@@ -75,12 +77,13 @@ class ChainStudy:
         A study without a `sampler` can be read, not asked.
         """
         self.space, self.name, self._storage, self._sampler = space, study_name, storage, sampler
+        pruner = pruner or NopPruner()
         if not create:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
             return
         try:
             self._study = optuna.create_study(
-                storage=storage, study_name=study_name, direction="maximize", sampler=sampler
+                storage=storage, study_name=study_name, direction="maximize", sampler=sampler, pruner=pruner
             )
             with warnings.catch_warnings():
                 # The dashboard shows the name; Optuna calls the method experimental.
@@ -88,7 +91,7 @@ class ChainStudy:
                 self._study.set_metric_names([OBJECTIVE])
             self._study.set_user_attr(_OURS, True)
         except DuplicatedStudyError:
-            self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
+            self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler, pruner=pruner)
             self._refuse_foreign()
 
     def close(self) -> None:
@@ -174,6 +177,10 @@ class ChainStudy:
         if epoch not in frozen.intermediate_values:
             optuna.trial.Trial(self._study, frozen._trial_id).report(val_accuracy, epoch)
 
+    def should_prune(self, number: int) -> bool:
+        """Whether the study's pruner would stop a running trial after what it has reported."""
+        return optuna.trial.Trial(self._study, self._frozen(number)._trial_id).should_prune()
+
     def tell_complete(self, number: int, val_accuracy: float, attrs: Mapping[str, Any]) -> None:
         """Finish a trial."""
         self._set_attrs(number, attrs)
@@ -183,6 +190,19 @@ class ChainStudy:
         """Finish a trial that cannot be completed; the reason is kept."""
         self._set_attrs(number, {"failure": reason})
         self._study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+    def tell_pruned(self, number: int, reason: str) -> None:
+        """Finish a trial that is not worth finishing, or not now; the reason is kept."""
+        self._set_attrs(number, {STOPPED: reason})
+        self._study.tell(number, state=optuna.trial.TrialState.PRUNED)
+
+    def requeue_out_of_time(self) -> None:
+        """Queue again every chain that was stopped by the clock and that no later trial has taken up."""
+        rows = self.rows()
+        last = {row.chain: row for row in rows if row.chain is not None}
+        for row in last.values():
+            if row.chain is not None and row.stopped == OUT_OF_TIME:
+                self._study.enqueue_trial(self.space.params(row.chain))
 
     def set_attr(self, name: str, value: Any) -> None:
         """Store an attribute of the study, for the dashboard."""
@@ -212,6 +232,7 @@ class ChainStudy:
             ta_accuracies=tuple(attrs.get(TA_ACCURACIES, {}).values()),
             duplicate_of=attrs.get(DUPLICATE_OF),
             failure=attrs.get("failure"),
+            stopped=attrs.get(STOPPED),
             seconds=trial.duration.total_seconds() if trial.duration is not None else None,
         )
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tasearch.data.dataset import Dataset
-from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.data.views import ChannelStatistics, ViewSource
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import Distillation, StageSpec
 from tasearch.models.registry import build_model
@@ -45,12 +45,11 @@ class _Unwatched:
         """Nothing."""
 
 
-def speed_of(spec: StageSpec, dataset: Dataset, device: torch.device) -> ModelSpeed:
+def speed_of(spec: StageSpec, dataset: Dataset, statistics: ChannelStatistics, device: torch.device) -> ModelSpeed:
     """Return the speed of the student of `spec` (a stage from labels) when it is taught, on some of the data."""
     batch = min(spec.recipe.batch_size, len(dataset.train))
     count = min(_STEPS * batch, len(dataset.train) // batch * batch)
     few, one = torch.arange(count), torch.arange(1)
-    statistics = channel_statistics(dataset.train.subset(few))
 
     def source(indices: Tensor) -> ViewSource:
         return ViewSource(dataset.train.subset(indices), dataset.spec, statistics, device)

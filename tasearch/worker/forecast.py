@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tasearch.data.dataset import Dataset
+from tasearch.data.views import channel_statistics
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import ChainSpec, StageSpec
 from tasearch.search.rehearsal import rehearse
@@ -60,7 +61,8 @@ def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: i
     nokd = [plan.stages.from_labels(plan.space.student, replicate) for replicate in replicates]
     finals = _distinct(nokd, [*finalists, *direct], plan, replicates)
     used = {spec.student.name for spec in (*search, *finals)} | {plan.space.teacher}
-    speeds = {name: speed_of(plan.stages.from_labels(name), dataset, device) for name in sorted(used)}
+    statistics = channel_statistics(dataset.train)
+    speeds = {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device) for name in sorted(used)}
     return Forecast(
         study_name=plan.study_name,
         capacities=plan.capacities,

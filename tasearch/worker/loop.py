@@ -11,17 +11,28 @@ from tasearch.domain.errors import NoCompletedTrialError, StageFailedError
 from tasearch.domain.result import EpochResult, StageResult, TrialRow, TrialState
 from tasearch.domain.spec import StageSpec
 from tasearch.search.finals import finalists, tuned_blkd
+from tasearch.search.pruning import STANDARD_ERRORS, is_hopeless
+from tasearch.search.sampler import OUT_OF_TIME
 from tasearch.search.study import ChainStudy, Proposal
 from tasearch.stores.records import Records
 from tasearch.stores.turns import turn
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Progress
 from tasearch.worker.rungs import train_wanted
+from tasearch.worker.search_clock import OutOfTime, SearchClock
 from tasearch.worker.snapshot import is_gone
 from tasearch.worker.study_plan import StudyPlan
 
 logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
+
+
+class PrunedTrial(InterruptedStage):
+    """A trial is not worth finishing; the stage under way keeps its checkpoint."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class SearchWorker:
@@ -40,6 +51,8 @@ class SearchWorker:
         self.plan, self.records, self.study = plan, records, study
         self.runner, self.progress, self.worker_id = runner, progress, worker_id
 
+        self.clock = SearchClock(records.studies, plan.study_name, plan.settings.timeout)
+
     def run(self) -> None:
         """Train teacher and NOKD, continue what dead workers left, then run trials until the budget is used up.
 
@@ -48,26 +61,38 @@ class SearchWorker:
         """
         self.run_baselines()
         self.progress.update(phase="search", **self._counts())
-        while True:
-            self.progress.poll()
-            if train_wanted(self.study, self.plan, self.records.stages, self._stage):
-                continue
-            proposal = self._take_trial()
-            if proposal is not None:
-                self._run_trial(proposal)
-            elif any(row.state is TrialState.RUNNING for row in self.study.rows()):
-                # Who reaches the finals is decided by all trials, those of other workers too.
-                time.sleep(_POLL_SECONDS)
-            else:
-                break
+        self.progress.on_poll = self.clock.check
+        while self._search_on():
+            pass
+        self.progress.on_poll = lambda: None
         self.progress.update(**self._counts())
         if self.study.num_counted() < self.plan.settings.trials:
-            self.progress.say("every chain of the search space has been tried: the search ends before its budget")
+            why = "its time is used up" if self.clock.is_over else "every chain of the search space has been tried"
+            self.progress.say(f"{why}: the search ends before its {self.plan.settings.trials} trials")
         if not any(row.state is TrialState.COMPLETE for row in self.study.rows()):
             raise NoCompletedTrialError(
                 f"no trial of study {self.plan.study_name!r} completed: {_reasons(self.study.rows())}",
                 hint="mend the cause, then run the same command with more --trials or another --study-name",
             )
+
+    def _search_on(self) -> bool:
+        """Carry out or wait for the next piece of the search; False where it has ended."""
+        try:
+            self.progress.poll()
+            if train_wanted(self.study, self.plan, self.records.stages, self._stage):
+                return True
+            proposal = self._take_trial()
+            if proposal is not None:
+                self._run_trial(proposal)
+                return True
+        except OutOfTime:
+            # Nothing new is begun; trials of other workers end by the same clock.
+            pass
+        # Who reaches the finals is decided by all trials, those of other workers too.
+        waiting = any(row.state is TrialState.RUNNING for row in self.study.rows())
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+        return waiting
 
     def _take_trial(self) -> Proposal | None:
         """Return the trial of a dead worker or a new one; None where all of the budget is taken or all chains are.
@@ -81,6 +106,7 @@ class SearchWorker:
                     return proposal
             if self.study.num_counted() >= self.plan.settings.trials:
                 return None
+            self.study.requeue_out_of_time()
             return self.study.ask(self.worker_id)
 
     def run_baselines(self) -> None:
@@ -106,12 +132,25 @@ class SearchWorker:
         before = self.progress.now
 
         def report(spec: StageSpec, point: EpochResult) -> None:
-            if spec.fingerprint == specs[-1].fingerprint:
-                self.study.report(proposal.number, point.epoch, point.val_accuracy)
+            if spec.fingerprint != specs[-1].fingerprint:
+                return
+            self.study.report(proposal.number, point.epoch, point.val_accuracy)
+            unfinished = point.epoch < spec.recipe.epochs
+            if unfinished and not proposal.chain.is_direct and self.study.should_prune(proposal.number):
+                raise PrunedTrial(f"pruned after epoch {point.epoch}: {100 * point.val_accuracy:.1f}% val accuracy")
 
         self.progress.on_epoch = report
+        results: list[StageResult] = []
         try:
-            results = [self._stage(spec, "chain") for spec in specs]
+            for spec in specs:
+                results.append(self._stage(spec, "chain"))
+                self._check_ta(spec, results[-1], is_student=spec is specs[-1])
+        except OutOfTime:
+            self._stopped(proposal, OUT_OF_TIME)
+            return
+        except PrunedTrial as pruned:
+            self._stopped(proposal, pruned.reason)
+            return
         except InterruptedStage:
             raise
         except StageFailedError as error:
@@ -149,6 +188,21 @@ class SearchWorker:
         tas = proposal.chain.tas
         return self.plan.capacities[tas[-1]].num_params if tas else None
 
+    def _check_ta(self, spec: StageSpec, result: StageResult, *, is_student: bool) -> None:
+        """Raise PrunedTrial where a TA came out clearly below the student without distillation."""
+        nokd = self.progress.now.nokd_val_accuracy
+        if is_student or nokd is None or not is_hopeless(result.val_accuracy, nokd, self.plan.num_independent_val):
+            return
+        raise PrunedTrial(
+            f"TA {spec.student.name} ended at {100 * result.val_accuracy:.1f}% val accuracy, more than "
+            f"{STANDARD_ERRORS:g} standard errors below NOKD's {100 * nokd:.1f}%"
+        )
+
+    def _stopped(self, proposal: Proposal, reason: str) -> None:
+        self.study.tell_pruned(proposal.number, reason)
+        self.progress.update(stage=None, **self._counts())
+        self.progress.say(f"trial {proposal.number} stopped: {proposal.chain.label}: {reason}")
+
     def _failed(self, proposal: Proposal, reason: str) -> None:
         self.study.tell_failed(proposal.number, reason)
         self.progress.update(stage=None, **self._counts())
@@ -159,7 +213,9 @@ class SearchWorker:
         best, blkd = finalists(rows, 1), tuned_blkd(rows)
         ended = (TrialState.COMPLETE, TrialState.FAILED, TrialState.PRUNED)
         return {
-            "trials_done": sum(row.state in ended and row.duplicate_of is None for row in rows),
+            "trials_done": sum(
+                row.state in ended and row.duplicate_of is None and row.stopped != OUT_OF_TIME for row in rows
+            ),
             "best_chain": best[0].label if best else None,
             "best_val_accuracy": best[0].search_val_accuracy if best else None,
             "blkd_val_accuracy": blkd.search_val_accuracy if blkd else None,
@@ -173,5 +229,11 @@ class SearchWorker:
 
 
 def _reasons(rows: Sequence[TrialRow]) -> str:
-    reasons = [row.failure for row in rows if row.failure]
-    return f"{len(reasons)} failed, the last because: {reasons[-1]}" if reasons else "none was run"
+    found = []
+    for what, reasons in (
+        ("failed", [row.failure for row in rows if row.failure]),
+        ("stopped", [row.stopped for row in rows if row.stopped]),
+    ):
+        if reasons:
+            found.append(f"{len(reasons)} {what}, the last because: {reasons[-1]}")
+    return "; ".join(found) or "none was run"

@@ -66,6 +66,7 @@ class Progress:
         self._phase_started = self._started
         self._phase_done = 0
         self.on_epoch: Callable[[StageSpec, EpochResult], None] = lambda _spec, _point: None
+        self.on_poll: Callable[[], None] = lambda: None
 
     def update(self, **changes: Any) -> None:
         """Change fields of the snapshot and show it."""
@@ -84,6 +85,7 @@ class Progress:
         """Publish and redraw now and then; raises InterruptedStage once a signal has asked for an end."""
         if self._stop.is_set:
             raise InterruptedStage
+        self.on_poll()
         if time.monotonic() - self._published_at >= PUBLISH_SECONDS:
             self._show()
 

@@ -14,7 +14,7 @@ _GAP_SECONDS = 30.0
 """Longer between two ticks of any worker, and nobody was searching meanwhile."""
 
 
-class OutOfTime(InterruptedStage):  # noqa: N818
+class OutOfTime(InterruptedStage):
     """The study has searched for as long as it may; the stage under way is saved."""
 
 
@@ -31,7 +31,7 @@ class SearchClock:
     def is_over(self) -> bool:
         """Whether the study has used up its time, as of now."""
         self._tick()
-        return self._limit is not None and self._spent >= self._limit
+        return self._limit is not None and self._spent + time.monotonic() - self._ticked_at >= self._limit
 
     def check(self) -> None:
         """Raise OutOfTime once the time is used up."""

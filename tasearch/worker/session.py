@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tasearch.chain.run import StageRunner, Stores
+from tasearch.chain.run import StageRunner, Stores, Watcher
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.memory import in_gigabytes
@@ -31,6 +31,7 @@ from tasearch.training.precision import faster_precision
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
+from tasearch.worker.forecast import Forecast, forecast
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, FirstReading, Progress
@@ -38,6 +39,7 @@ from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
+from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
 LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
 
@@ -105,6 +107,44 @@ class Session:
         finally:
             records.close()
 
+    def forecast(self) -> Forecast:
+        """Return what `run` would do and how long that would take; nothing is created or trained."""
+        precision = self._measured_precision() if self.plan.precision == "auto" else self.plan.precision
+        return forecast(self.plan.with_precision(precision), self.dataset, self.device, self.workers)
+
+    def suggest(self) -> Suggestion:
+        """Return the TA that the accuracy-midpoint heuristic names, training from labels what the store has not.
+
+        Raises InterruptedStage where a signal asked for an end.
+        """
+        if self.settings.storage is None:
+            self.home.make_root()
+        with self._guard.undone_if_refused():
+            records = open_records(self.url)
+        try:
+            self.home.prepare()
+            watcher = SuggestionWatcher(self.display, self.stop)
+            plan = self.plan.with_precision(self._resolved_precision(records))
+            return suggest(plan, self._runner(records, current_owner(), watcher), watcher)
+        finally:
+            records.close()
+
+    def _runner(self, records: Records, owner: str, watcher: Watcher) -> StageRunner:
+        stores = Stores(
+            stages=records.stages,
+            artifacts=self.artifacts,
+            checkpoints=CheckpointStore(self.home.checkpoints),
+            tables=LogitTables(self.home.cache, int(self.settings.cache_gb * 1e9)),
+        )
+        return StageRunner(
+            stores,
+            self.dataset,
+            self.device,
+            owner=owner,
+            watcher=watcher,
+            checkpoint_seconds=self.settings.checkpoint_seconds,
+        )
+
     def _run(self, records: Records, study: ChainStudy) -> StageCounts:
         worker_id = current_owner()
         for other, _, age in records.workers.all(self.plan.study_name):
@@ -118,20 +158,7 @@ class Session:
             display=self.display,
             stop=self.stop,
         )
-        stores = Stores(
-            stages=records.stages,
-            artifacts=self.artifacts,
-            checkpoints=CheckpointStore(self.home.checkpoints),
-            tables=LogitTables(self.home.cache, int(self.settings.cache_gb * 1e9)),
-        )
-        runner = StageRunner(
-            stores,
-            self.dataset,
-            self.device,
-            owner=worker_id,
-            watcher=progress,
-            checkpoint_seconds=self.settings.checkpoint_seconds,
-        )
+        runner = self._runner(records, worker_id, progress)
         try:
             search = SearchWorker(
                 self.plan, records=records, study=study, runner=runner, progress=progress, worker_id=worker_id
@@ -150,7 +177,7 @@ class Session:
         name = self.plan.study_name
         storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune))
         try:
-            return ChainStudy(storage, name, self.plan.space, self.plan.sampler())
+            return ChainStudy(storage, name, self.plan.space, self.plan.sampler(), self.plan.pruner())
         except ConfigError:
             close_storage(storage)
             if not records.stages.stages_of(name):
@@ -220,6 +247,9 @@ class Session:
             asked = study.identity["recipe"]["precision"] == "auto"
             if same and asked and study.identity["data"]["image_size"] == identity["data"]["image_size"]:
                 return str(study.config["recipe"]["precision"])
+        return self._measured_precision()
+
+    def _measured_precision(self) -> str:
         space = self.plan.space
         return faster_precision([self.plan.stages.model(name) for name in (space.student, space.teacher)], self.device)
 

@@ -19,6 +19,7 @@ from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
 from tasearch.models.ladder import default_ladder
 from tasearch.models.registry import check_model, family_of
+from tasearch.search.pruning import Pruner, make_pruner
 from tasearch.search.sampler import ChainSampler, check_sampler
 from tasearch.search.space import SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
@@ -39,6 +40,8 @@ class StudyPlan:
     capacities: Mapping[str, Capacity]
     """Of the teacher, the student and every candidate TA."""
     test_hash: str
+    num_independent_val: int
+    """Groups of val images, or val images where each is its own group."""
 
     @property
     def num_finalists(self) -> int:
@@ -65,6 +68,10 @@ class StudyPlan:
         """Return the plan with its precision resolved; its identity keeps what was asked for."""
         recipe = dataclasses.replace(self.stages.recipe, precision=precision)
         return dataclasses.replace(self, stages=dataclasses.replace(self.stages, recipe=recipe))
+
+    def pruner(self) -> Pruner:
+        """Return the pruner of the study."""
+        return make_pruner(self.settings.pruner, self.stages.recipe.epochs)
 
     def sampler(self) -> ChainSampler:
         """Return the sampler of the study."""
@@ -129,6 +136,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         stages=stages,
         capacities={name: capacity(stages.model(name)) for name in names},
         test_hash=dataset.test_hash,
+        num_independent_val=dataset.val.num_independent,
     )
 
 
@@ -186,6 +194,7 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         "kd_weights": list(space.kd_weights),
         "scope": space.scope,
         "sampler": settings.sampler,
+        "pruner": settings.pruner,
         "seed": settings.seed,
         "data": plain(stages.data),
         "recipe": plain(stages.recipe),
