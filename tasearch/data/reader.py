@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ class ImageReader:
                 sampler=self._tasks,
                 num_workers=self.num_workers,
                 collate_fn=_unchanged,
-                worker_init_fn=_ignore_signals,
+                worker_init_fn=_follow_parent,
                 multiprocessing_context=context,
                 # Its seed is drawn from here, not from torch's ambient generator.
                 generator=torch.Generator(),
@@ -195,7 +196,19 @@ def _unchanged(item: Any) -> Any:
     return item
 
 
-def _ignore_signals(_worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach a whole process group, to the process that asked for the images."""
+def _follow_parent(_worker: int) -> None:
+    """Leave signals to the process that asked for the images, and end when it ends.
+
+    Ctrl-C and SIGTERM often reach a whole process group.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent is gone, even where it still waits for images to be taken from it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

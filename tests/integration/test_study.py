@@ -77,6 +77,23 @@ def test_a_search_of_failures_ends_with_exit_code_3_and_says_why(
     assert "diverged in epoch 1" in error
 
 
+def test_trials_that_diverge_are_failed_with_their_reason_and_the_study_goes_on(
+    optimize: Study, tmp_path: Path
+) -> None:
+    """At 1e-42 the softened logits overflow, at 4 they do not; both temperatures are asked for."""
+    answer = optimize("--temperatures", "1e-42,4", "--trials", "6", "--replicates", "1", "--sampler", "random")
+    rows = query(
+        tmp_path / "home",
+        "SELECT trials.state, value_json FROM trials LEFT JOIN trial_user_attributes AS attrs "
+        "ON attrs.trial_id = trials.trial_id AND attrs.key = 'failure'",
+    )
+    reasons = [reason for state, reason in rows if state == "FAIL"]
+    assert reasons
+    assert all("temperature 1e-42" in reason and "diverged in epoch 1" in reason for reason in reasons)
+    assert answer["trials"]["complete"] == 6 - len(reasons) > 0
+    assert answer["verdict"]["n"] == 1
+
+
 def test_one_replicate_gives_a_verdict_without_an_interval(optimize: Study) -> None:
     verdict = optimize("--replicates", "1", "--max-replicates", "1")["verdict"]
     assert (verdict["n"], verdict["separated"], verdict["ci_low"]) == (1, False, None)

@@ -1,0 +1,158 @@
+"""Whole studies on a folder that is not allowed to be in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tasearch.cli.main import main
+from tasearch.worker import session
+from tests.image_folder import make_image_folder
+from tests.integration.conftest import Study
+
+PATIENCE = 120.0
+
+
+def weights(home: Path) -> dict[str, str]:
+    with sqlite3.connect(home / "studies.db") as connection:
+        return dict(connection.execute("SELECT fingerprint, artifact_id FROM tasearch_stages"))
+
+
+def test_a_streamed_study_is_the_study_in_memory(optimize: Study, tmp_path: Path) -> None:
+    budget = ("--trials", "2", "--replicates", "1", "--precision", "float32", "--augment", "shift+flip")
+    in_memory = optimize(*budget)
+    streamed = optimize(*budget, "--memory-gb", "0", "--home", str(tmp_path / "other"))
+    assert weights(tmp_path / "other") == weights(tmp_path / "home")
+    assert streamed["verdict"] == in_memory["verdict"]
+    assert not (tmp_path / "other" / "data" / "decoded").exists()
+
+
+def test_a_study_may_go_on_streamed(optimize: Study) -> None:
+    first = optimize("--trials", "1", "--replicates", "1")
+    again = optimize("--trials", "1", "--replicates", "1", "--memory-gb", "0")
+    assert again["stages"]["trained"] == 0
+    assert again["verdict"] == first["verdict"]
+
+
+def test_streaming_is_said_at_the_start(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = [argument for argument in arguments if argument not in ("-q", "--json")]
+    assert main([*shown, "--trials", "1", "--replicates", "1", "--memory-gb", "1e-6"]) == 0
+    assert "streamed from files: in memory the images would take " in capsys.readouterr().err
+
+
+@pytest.fixture
+def own_images(tmp_path: Path) -> Path:
+    """A folder that a test may change."""
+    return make_image_folder(tmp_path / "pets")
+
+
+def test_a_damaged_image_ends_the_command_with_its_name(
+    arguments: list[str], own_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = own_images / "train" / "left" / "000.png"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    assert main([*arguments, "--dataset", f"folder:{own_images}", "--memory-gb", "0"]) == 2
+    captured = capsys.readouterr().err
+    assert captured.startswith(f"error: image {broken} cannot be read")
+    assert "Traceback" not in captured
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_image_that_vanishes_in_training_is_named_and_the_study_goes_on_once_it_is_back(
+    arguments: list[str],
+    own_images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    budget = ["--trials", "1", "--replicates", "1", "--dataset", f"folder:{own_images}", "--memory-gb", "0"]
+    vanishing, aside = own_images / "train" / "left" / "000.png", tmp_path / "aside.png"
+
+    def vanish(*_: object) -> list[str]:
+        vanishing.rename(aside)
+        return []
+
+    monkeypatch.setattr(session, "opening_lines", vanish)
+    assert main([*arguments, *budget]) == 2
+    captured = capsys.readouterr().err
+    assert captured.startswith(f"error: image {vanishing} cannot be read")
+    assert "Traceback" not in captured
+    monkeypatch.undo()
+    aside.rename(vanishing)
+    assert main([*arguments, *budget]) == 0
+
+
+@pytest.fixture
+def start(arguments: list[str], tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Start a long streamed study in a process group of its own, and wait until it trains."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run() -> subprocess.Popen[bytes]:
+        flags = [argument for argument in arguments if argument not in ("-q", "--json")]
+        command = [sys.executable, "-m", "tasearch", *flags, "--memory-gb", "0"]
+        command += ["--epochs", "500", "--checkpoint-seconds", "0.1"]
+        with (tmp_path / "stderr").open("w") as stderr:
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=stderr, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        started.append(process)
+        checkpoints = tmp_path / "home" / "checkpoints"
+        wait_until(lambda: checkpoints.exists() and any(checkpoints.iterdir()))
+        return process
+
+    yield run
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def members(group: int) -> list[int]:
+    """Return the living processes of a process group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, pgrp = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(pgrp) == group and state != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_saves_and_leaves_none(
+    start: Callable[[], subprocess.Popen[bytes]], tmp_path: Path, signum: int
+) -> None:
+    process = start()
+    assert len(members(process.pid)) > 1
+    os.killpg(process.pid, signum)
+    assert process.wait(PATIENCE) == 128 + signum
+    stderr = (tmp_path / "stderr").read_text()
+    assert "stopped; the same command goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert "takes its place" not in stderr
+    wait_until(lambda: members(process.pid) == [])
+
+
+def test_a_killed_command_leaves_no_process(start: Callable[[], subprocess.Popen[bytes]]) -> None:
+    process = start()
+    process.kill()
+    process.wait()
+    wait_until(lambda: members(process.pid) == [])
