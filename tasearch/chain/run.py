@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -160,15 +161,16 @@ class StageRunner:
         control = _Control(spec, claim, self._stores, self._watcher)
         self._watcher.stage_started(spec)
         try:
-            trained = fit(
-                spec,
-                self._data,
-                self._device,
-                control,
-                teacher_logits=self._teacher_logits(spec, control),
-                checkpoint=self._stores.checkpoints.load(spec.fingerprint),
-                checkpoint_seconds=self._checkpoint_seconds,
-            )
+            with ExitStack() as in_use:
+                trained = fit(
+                    spec,
+                    self._data,
+                    self._device,
+                    control,
+                    teacher_logits=self._teacher_logits(spec, control, in_use),
+                    checkpoint=self._stores.checkpoints.load(spec.fingerprint),
+                    checkpoint_seconds=self._checkpoint_seconds,
+                )
         except InterruptedStage:
             self._stores.stages.release(claim)
             raise
@@ -195,7 +197,8 @@ class StageRunner:
         self._stores.checkpoints.delete(spec.fingerprint)
         return result
 
-    def _teacher_logits(self, spec: StageSpec, control: _Control) -> Callable[[int], Tensor] | None:
+    def _teacher_logits(self, spec: StageSpec, control: _Control, in_use: ExitStack) -> Callable[[int], Tensor] | None:
+        """Return what gives the teacher's logits of an epoch; `in_use` keeps that epoch's table from eviction."""
         if spec.distillation is None:
             return None
         teacher = spec.distillation.teacher
@@ -204,6 +207,9 @@ class StageRunner:
 
         def logits(epoch: int) -> Tensor:
             key = fingerprint({**identity, "epoch": epoch})
+            # Stages side by side want the same table; the one of the last epoch may go.
+            in_use.close()
+            in_use.enter_context(self._stores.tables.pin(key))
             stored = self._stores.tables.get(key)
             if stored is not None:
                 return torch.from_numpy(stored)

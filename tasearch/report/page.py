@@ -17,7 +17,7 @@ from tasearch.domain.errors import StorageError
 from tasearch.domain.result import TrialState
 from tasearch.report import wording
 from tasearch.report.figures import figures
-from tasearch.report.view import StudyView, counts, headline, race_looks
+from tasearch.report.view import StudyView, counts, headline, heuristic_line, race_looks
 from tasearch.stores.home import REPORT_NAME
 
 RANKED_FIRST = 12
@@ -70,6 +70,7 @@ def render_page(view: StudyView) -> str:
     return environment.get_template("page.html").render(
         view=view,
         headline=headline(view),
+        heuristic=heuristic_line(view),
         count=counts(view.trials),
         ranking=view.ranking,
         ranked_first=RANKED_FIRST,

@@ -101,9 +101,17 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         test_opened=opened,
         stages_trained=len(complete),
         stages_reused=max(0, _asked(trials, finals) + _baselines(stages) - len(complete)),
+        scratch=_scratch(records, config.get("scratch", {})),
         failure=next((stage.failure for stage, role in stages if role in BASELINES and stage.state == "failed"), None),
         stage_seconds=sum(stage.seconds or 0.0 for stage in complete.values()),
     )
+
+
+def _scratch(records: Records, fingerprints: Mapping[str, str]) -> dict[str, float]:
+    """Return the val accuracy from labels of every model of a study that the store has it of."""
+    rows = records.stages.find_many(fingerprints.values())
+    found = {name: rows[fingerprint].val_accuracy for name, fingerprint in fingerprints.items() if fingerprint in rows}
+    return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
 
 
 BASELINES = ("teacher", "nokd")

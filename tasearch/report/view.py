@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.wording import plural
+from tasearch.search.heuristic import midpoint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +97,8 @@ class StudyView:
     """Over the whole study, by any worker."""
     stages_reused: int
     stage_seconds: float
+    scratch: Mapping[str, float] = field(default_factory=dict)
+    """val accuracy from labels of the models that the store has it of."""
     failure: str | None = None
     """Why the teacher or NOKD could not be trained."""
     """Training time of the trained stages."""
@@ -186,6 +189,28 @@ def race_looks(verdict: Verdict | None) -> tuple[RaceLook, ...]:
             said.append("BLKD is ahead of all" if len(dropped) == len(racing) else f"{verdict.leader} is ahead of BLKD")
         found.append(RaceLook(replicates=replicates, in_race=len(racing), outcome=", ".join(said)))
     return tuple(found)
+
+
+def heuristic_line(view: StudyView) -> str | None:
+    """Say which TA the accuracy-midpoint heuristic names and whether the leading chain has it; None without TAs."""
+    if not view.ta_capacities:
+        return None
+    teacher, student = view.teacher.name, view.student.name
+    missing = [name for name in (teacher, *view.ta_capacities, student) if name not in view.scratch]
+    if missing:
+        return f"Accuracy-midpoint heuristic: not known before `tasearch suggest` has trained {', '.join(missing)}."
+    candidates = {name: view.scratch[name] for name in view.ta_capacities}
+    named = midpoint(view.scratch[teacher], view.scratch[student], candidates)
+    said = (
+        f"Accuracy-midpoint heuristic (Mirzadeh et al. 2020): {named.ta}, whose {100 * named.val_accuracy:.1f}% val "
+        f"accuracy from labels is nearest the mean of teacher and student, {100 * named.target:.1f}%"
+    )
+    leader = score_of(view.verdict, Role.FINALIST)
+    if leader is None or leader.chain is None:
+        return f"{said}."
+    tas = leader.chain.tas
+    hit = "the one TA" if tas == (named.ta,) else "one of the TAs" if named.ta in tas else "not a TA"
+    return f"{said}: {hit} of the chain that leads the finals."
 
 
 def headline(view: StudyView) -> str:

@@ -284,6 +284,7 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device) -> dic
         "environment": plain(environment(device)),
         "command": command_of(plan.settings, plan.study_name, plan.precision),
         "num_finalists": plan.num_finalists,
+        "scratch": {name: plan.stages.from_labels(name).fingerprint for name in plan.capacities},
     }
 
 

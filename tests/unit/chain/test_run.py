@@ -86,6 +86,22 @@ def test_a_stage_that_is_there_is_reused_by_any_other_runner(stores: Stores) -> 
     assert (watcher.trained, watcher.reused) == ([], [STUDENT.fingerprint])
 
 
+def test_the_table_of_the_epoch_under_way_is_kept_from_eviction_and_no_longer(stores: Stores, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    pins: list[list[str]] = []
+
+    class Looking(Watcher):
+        def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
+            if spec == STUDENT:
+                pins.append([pin.name.split(".")[0] for pin in cache.glob("*.pin")])
+
+    StageRunner(stores, DATASET, CPU, owner=current_owner(), watcher=Looking(), checkpoint_seconds=60.0).run(STUDENT)
+    tables = {table.stem for table in cache.glob("*.table")}
+    assert [len(names) for names in pins] == [1] * STUDENT.recipe.epochs
+    assert {name for names in pins for name in names} == tables
+    assert not list(cache.glob("*.pin"))
+
+
 def test_stored_teacher_logits_give_the_same_student_as_fresh_ones(tmp_path: Path) -> None:
     """Warm and cold runs are bit-identical, with augmentation on (invariant 4)."""
     warm, cold = tmp_path / "warm", tmp_path / "cold"

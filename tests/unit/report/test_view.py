@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from tasearch.domain.result import Role, TrialRow, TrialState
-from tasearch.report.view import StudyView, TrialCounts, best, counts, headline, race_looks, rank_chains, score_of
+from tasearch.report.view import (
+    StudyView,
+    TrialCounts,
+    best,
+    counts,
+    headline,
+    heuristic_line,
+    race_looks,
+    rank_chains,
+    score_of,
+)
 
 from .factories import ARMS, make_chain, make_finals, make_trial, make_verdict, make_view, make_view_without_finals
 
@@ -124,3 +134,33 @@ def test_a_trial_that_died_before_its_chain_was_known_is_accepted() -> None:
 def test_a_ta_without_capacity_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="plain6"):
         make_view_without_finals(trials=(make_trial(0, BY_6, 0.7),), ta_capacities={})
+
+
+SCRATCH = {"plain10": 0.84, "plain8": 0.80, "plain6": 0.76, "plain4": 0.71, "plain2": 0.60}
+
+
+def test_the_heuristic_is_not_known_before_every_model_was_trained_from_labels() -> None:
+    line = heuristic_line(make_view(scratch={name: SCRATCH[name] for name in ("plain10", "plain8", "plain2")}))
+    assert line == ("Accuracy-midpoint heuristic: not known before `tasearch suggest` has trained plain6, plain4.")
+
+
+def test_the_heuristic_names_a_ta_and_is_held_against_the_chain_that_leads() -> None:
+    view = make_view(scratch=SCRATCH)
+    assert view.verdict is not None
+    leader = next(score.chain for score in view.verdict.scores if score.role is Role.FINALIST)
+    assert leader is not None
+    line = heuristic_line(view)
+    assert line is not None
+    assert line.startswith("Accuracy-midpoint heuristic (Mirzadeh et al. 2020): plain4, whose 71.0%")
+    hit = "the one TA" if leader.tas == ("plain4",) else "one of the TAs" if "plain4" in leader.tas else "not a TA"
+    assert line.endswith(f"72.0%: {hit} of the chain that leads the finals.")
+
+
+def test_without_a_verdict_the_heuristic_only_names_a_ta() -> None:
+    line = heuristic_line(make_view_without_finals(scratch=SCRATCH))
+    assert line is not None
+    assert line.endswith("teacher and student, 72.0%.")
+
+
+def test_without_tas_there_is_no_heuristic() -> None:
+    assert heuristic_line(make_view_without_finals(ta_capacities={}, trials=())) is None
