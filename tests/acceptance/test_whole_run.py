@@ -51,6 +51,8 @@ RANKED = {
     "temperature": NUMBER,
     "kd_weight": NUMBER,
     "val_accuracy": NUMBER,
+    "temperatures": list,
+    "kd_weights": list,
     "test_accuracy": OPTIONAL,
     "difference": OPTIONAL,
     "ci_low": OPTIONAL,
