@@ -35,7 +35,7 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
         try:
             found = Session(settings, display, stop).suggest()
-        except InterruptedStage:
+        except (KeyboardInterrupt, InterruptedStage):
             display.line("stopped; the same command goes on from here")
             return stop.exit_code
     if as_json:

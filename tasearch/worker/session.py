@@ -123,6 +123,7 @@ class Session:
             records = open_records(self.url)
         try:
             self.home.prepare()
+            self.stop.is_watched = True
             watcher = SuggestionWatcher(self.display, self.stop)
             plan = self.plan.with_precision(self._resolved_precision(records))
             return suggest(plan, self._runner(records, current_owner(), watcher), watcher)
