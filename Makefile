@@ -25,7 +25,7 @@ $(VENV)/.dev-installed: $(VENV)/.installed
 # A budget for minutes on two cores; the defaults of `tasearch optimize` are larger.
 demo: install
 	$(BIN)/tasearch optimize --teacher plain10 --student plain2 \
-	    --limit-train 4000 --epochs 6 --trials 12 --finalists 2 --replicates 5 --max-replicates 5 --workers auto
+	    --limit-train 3000 --epochs 6 --trials 12 --finalists 2 --replicates 5 --max-replicates 5 --workers auto
 
 test: dev
 	$(BIN)/python -m pytest
