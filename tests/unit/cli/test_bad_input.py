@@ -75,7 +75,7 @@ def test_a_ta_that_is_no_rung(refuse_optimize: Run, tas: str, named: str) -> Non
         ("--max-tas", "-1", "greater than or equal to 0"),
         ("--learning-rate", "0", "greater than 0"),
         ("--schedule", "linear", "'cosine', 'step' or 'constant'"),
-        ("--sampler", "grid", "'tpe' or 'random'"),
+        ("--sampler", "grid", "'tpe', 'random', 'exhaustive', 'dp' or 'staged'"),
         ("--precision", "float16", "'float32' or 'bfloat16'"),
         ("--study-name", "", "empty"),
         ("--home", "", "empty"),
