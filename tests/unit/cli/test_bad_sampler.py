@@ -24,9 +24,3 @@ def test_enumerating_a_space_that_nobody_could_finish(refuse_optimize: Run) -> N
     answer = refuse_optimize(["--sampler", "exhaustive", "--scope", "stage", *wide])
     assert "--sampler exhaustive: the search space has 6,480 chains, at most 2,000 are enumerated" in answer.error
     assert "--scope last" in answer.hint
-
-
-def test_an_unknown_sampler_is_refused_with_the_ones_there_are(refuse_optimize: Run) -> None:
-    answer = refuse_optimize(["--sampler", "grid"])
-    assert "grid" in answer.error
-    assert "exhaustive" in answer.error + answer.hint
