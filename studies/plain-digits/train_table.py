@@ -2,9 +2,10 @@
 
     python studies/plain-digits/train_table.py --home HOME [--replicates 3] [--limit-train 4000] [--epochs 2]
 
-All 8 paths, each with every pair of the default grid, at scope chain (one pair throughout) and at scope last (TAs at
-the recommended pair), on each replicate, under one teacher. A stage that several chains share is trained once. Killed
-and started again it goes on where it was. Writes one row per distinct stage to `results.csv` beside this file.
+All 8 paths, each with every pair of the default grid, at scope chain (one pair throughout) and at scope last: TAs at
+the recommended pair, and at each pair that a calibration finds on one of the replicates. On each replicate, under one
+teacher. A stage that several chains share is trained once. Killed and started again it goes on where it was. Writes one
+row per distinct stage to `results.csv` beside this file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import argparse
 import csv
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -24,7 +27,8 @@ from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.registry import load_dataset
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import ChainSpec, Recipe, StageSpec
-from tasearch.search.space import SearchSpace
+from tasearch.search.calibration import CALIBRATION_PAIRS, Calibration
+from tasearch.search.space import Pair, SearchSpace
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
 from tasearch.stores.engine import parse_storage_url
@@ -68,21 +72,31 @@ class Printer:
             print(f"{self.trained:.0f} in {self.seconds:.0f} s: {said}", file=sys.stderr, flush=True)
 
 
+def space_of(scope: str) -> SearchSpace:
+    """Return all chains of a scope."""
+    return SearchSpace(
+        teacher=TEACHER,
+        student=STUDENT,
+        ladder=LADDER,
+        max_tas=len(LADDER),
+        temperatures=TEMPERATURES,
+        kd_weights=KD_WEIGHTS,
+        scope=scope,
+    )
+
+
 def chains() -> list[ChainSpec]:
     """Return the distinct chains of both scopes, direct ones first."""
-    found: dict[ChainSpec, None] = {}
-    for scope in ("last", "chain"):
-        space = SearchSpace(
-            teacher=TEACHER,
-            student=STUDENT,
-            ladder=LADDER,
-            max_tas=len(LADDER),
-            temperatures=TEMPERATURES,
-            kd_weights=KD_WEIGHTS,
-            scope=scope,
-        )
-        found |= dict.fromkeys(space.all_chains())
-    return list(found)
+    return list(dict.fromkeys([*space_of("last").all_chains(), *space_of("chain").all_chains()]))
+
+
+def calibrated_pairs(val_accuracy_of: Callable[[ChainSpec], float]) -> set[Pair]:
+    """Return what calibrations with more and fewer pairs would choose for the TAs on one replicate."""
+    space, best = space_of("last"), set[Pair]()
+    for pairs in range(2, CALIBRATION_PAIRS + 1):
+        calibration = Calibration(space, pairs)
+        best.add(max(calibration.edges, key=lambda pair: val_accuracy_of(calibration.edges[pair])))
+    return best
 
 
 def prefixes(chain: ChainSpec) -> Iterator[ChainSpec]:
@@ -108,21 +122,31 @@ def open_runner(home: Home, dataset: Dataset) -> StageRunner:
 
 
 def train(runner: StageRunner, planner: StagePlanner, replicates: int) -> Iterator[list[list[object]]]:
-    """Yield the rows of each replicate; the first row of all is the teacher, the first of each is NOKD."""
+    """Yield the rows of each replicate, the teacher first of all and NOKD first of each, then those calibrated."""
     teacher = runner.run(planner.teacher_stage)
     rows = [_row(0, (TEACHER,), (), (), planner.teacher_stage, teacher)]
+    seen: set[tuple[int, ChainSpec]] = set()
+
+    def rows_of(chains: Iterable[ChainSpec], replicate: int) -> Iterator[list[object]]:
+        for chain in chains:
+            for prefix, spec in zip(prefixes(chain), planner.chain(chain, replicate), strict=True):
+                if (replicate, prefix) not in seen:
+                    seen.add((replicate, prefix))
+                    pairs = prefix.temperatures, prefix.kd_weights
+                    yield _row(replicate, prefix.path, *pairs, spec, runner.run(spec))
+
     for replicate in range(replicates):
         alone = planner.from_labels(STUDENT, replicate)
         rows.append(_row(replicate, (STUDENT,), (), (), alone, runner.run(alone)))
-        seen: set[ChainSpec] = set()
-        for chain in chains():
-            for prefix, spec in zip(prefixes(chain), planner.chain(chain, replicate), strict=True):
-                if prefix not in seen:
-                    seen.add(prefix)
-                    pairs = prefix.temperatures, prefix.kd_weights
-                    rows.append(_row(replicate, prefix.path, *pairs, spec, runner.run(spec)))
-        yield rows
+        yield [*rows, *rows_of(chains(), replicate)]
         rows = []
+
+    def val_accuracy(edge: ChainSpec, replicate: int) -> float:
+        return runner.run(planner.chain(edge, replicate)[-1]).val_accuracy
+
+    found = [calibrated_pairs(partial(val_accuracy, replicate=replicate)) for replicate in range(replicates)]
+    for replicate, pair in product(range(replicates), sorted(set.union(*found))):
+        yield list(rows_of(space_of("last").at(pair).all_chains(), replicate))
 
 
 def _row(

@@ -68,13 +68,13 @@ class Settings(BaseModel):
     kd_weights: KdWeights = Field((0.5, 0.9, 1.0), description="KD weights to search, each in [0, 1].")
     scope: Literal["last", "chain", "stage"] = Field(
         "last",
-        description="What is searched: the last stage's pair (TAs at temperature 4, KD weight 0.9), one pair for the "
-        "whole chain, or a pair per stage.",
+        description="What is searched: the last stage's pair (TAs at temperature 4, KD weight 0.9, or calibrated by "
+        "staged), one pair for the whole chain, or a pair per stage.",
     )
     sampler: Literal["tpe", "random", "exhaustive", "dp", "staged"] = Field(
-        "tpe",
-        description="Who proposes chains: tpe, random, exhaustive (all), dp (longer chains on the best model per rung) "
-        "or staged (structure first, then one stage at a time).",
+        "staged",
+        description="Who proposes chains: staged (TAs' pair, then structure, then one stage at a time; tpe where there "
+        "are no TAs), tpe, random, exhaustive (all) or dp (longer chains on the best model per rung).",
     )
     seed: int = Field(0, ge=0, description="Seed of the sampler.")
     pruner: Literal["none", "median", "halving", "hyperband"] = Field(

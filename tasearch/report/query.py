@@ -9,6 +9,7 @@ from tasearch.domain.errors import ConfigError, nearest
 from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
 from tasearch.search.finals import fairness_notes, opening_notes
+from tasearch.search.sampler import calibrates_tas
 from tasearch.search.space import SearchSpace
 from tasearch.search.standing import stored_rule
 from tasearch.search.study import ChainStudy, close_storage, open_storage
@@ -51,6 +52,7 @@ def space_of(identity: Mapping[str, Any]) -> SearchSpace:
         temperatures=tuple(identity["temperatures"]),
         kd_weights=tuple(identity["kd_weights"]),
         scope=identity["scope"],
+        is_calibrated=calibrates_tas(identity["sampler"], identity["scope"]),
     )
 
 

@@ -15,9 +15,9 @@ class Calibration:
     The pair whose TA is best on val wins; ties go to the pair nearest to the recommended one.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        """`space` has a ladder."""
-        self._edges = {pair: self._edge(space, pair) for pair in space.baseline_pairs(CALIBRATION_PAIRS)}
+    def __init__(self, space: SearchSpace, pairs: int = CALIBRATION_PAIRS) -> None:
+        """`space` has a ladder; `pairs` of its grid are tried."""
+        self.edges: dict[Pair, ChainSpec] = {pair: self._edge(space, pair) for pair in space.baseline_pairs(pairs)}
 
     @staticmethod
     def _edge(space: SearchSpace, pair: Pair) -> ChainSpec:
@@ -25,8 +25,8 @@ class Calibration:
 
     def missing(self, history: History) -> list[ChainSpec]:
         """Return the stages that have to be trained before the pair is known."""
-        return [edge for edge in self._edges.values() if edge not in history.ta_accuracies]
+        return [edge for edge in self.edges.values() if edge not in history.ta_accuracies]
 
     def pair(self, history: History) -> Pair:
         """Return the best pair among those trained so far, the recommended one's neighbour before any is."""
-        return max(self._edges, key=lambda pair: history.ta_accuracies.get(self._edges[pair], 0.0))
+        return max(self.edges, key=lambda pair: history.ta_accuracies.get(self.edges[pair], 0.0))

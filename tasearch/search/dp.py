@@ -74,7 +74,7 @@ class DynamicProgramming:
     def _ta_pair(self, history: History) -> Pair:
         if self._calibration is not None:
             return self._calibration.pair(history)
-        return self._space.recommended_pair if self._space.scope == "last" else self._first_pair
+        return self._space.ta_pair if self._space.scope == "last" else self._first_pair
 
     def _edges(self, history: History, rung: str, pair: Pair) -> list[ChainSpec]:
         """Return the stages that may train a rung: by the teacher, and by the best model of each larger rung.

@@ -31,6 +31,11 @@ def baseline_quota(trials: int, grid_size: int) -> int:
     return min(BASELINE_PAIRS, grid_size, max(1, trials // 3))
 
 
+def calibrates_tas(sampler: str, scope: str) -> bool:
+    """Whether a sampler finds the TAs' pair by itself where the scope does not search it."""
+    return sampler == "staged" and scope == "last"
+
+
 def make_strategy(name: str, space: SearchSpace, seed: int, trials: int) -> Strategy:
     """Return one of `STRATEGIES`; `trials` is the budget of the study."""
     if name == "exhaustive":
@@ -40,7 +45,7 @@ def make_strategy(name: str, space: SearchSpace, seed: int, trials: int) -> Stra
     guide = tpe(space, seed)
     if name == "dp":
         return DynamicProgramming(space, guide)
-    return Staged(space, guide, trials=trials) if name == "staged" else guide
+    return Staged(space, guide, trials=trials, seed=seed) if name == "staged" else guide
 
 
 def check_sampler(name: str, space: SearchSpace) -> None:
@@ -72,6 +77,8 @@ class ChainSampler(BaseSampler):
         Raises ConfigError as `check_sampler` does.
         """
         check_sampler(strategy, space)
+        if space.is_calibrated != calibrates_tas(strategy, space.scope):
+            raise ValueError(f"a space with is_calibrated={space.is_calibrated} for the sampler {strategy}")
         self.space, self.seed = space, seed
         self.quota = baseline_quota(trials, len(space.grid)) if quota is None else quota
         self._strategy = make_strategy(strategy, space, seed, trials)

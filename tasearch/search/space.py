@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice, product
 from math import comb
 from typing import Any
@@ -34,8 +34,16 @@ class SearchSpace:
     temperatures: tuple[float, ...]
     kd_weights: tuple[float, ...]
     scope: str
-    """`last`: the searched pair trains the student, TAs use the recommended one; `chain`: one pair throughout;
+    """`last`: the searched pair trains the student, TAs have one of their own; `chain`: one pair throughout;
     `stage`: a pair for each stage."""
+    is_calibrated: bool = False
+    """At scope `last`: the TAs' pair is found by the sampler and is a parameter, the same in all trials."""
+    ta_pair: Pair = (RECOMMENDED_TEMPERATURE, RECOMMENDED_KD_WEIGHT)
+    """What TAs are trained with at scope `last`: 4 and 0.9, unless it is calibrated."""
+
+    def at(self, ta_pair: Pair) -> SearchSpace:
+        """Return the space once the TAs' pair is known."""
+        return replace(self, ta_pair=ta_pair)
 
     @property
     def most_tas(self) -> int:
@@ -58,9 +66,16 @@ class SearchSpace:
                 if self.scope == "stage":
                     found[f"ta{slot}_temperature"] = CategoricalDistribution(self.temperatures)
                     found[f"ta{slot}_kd_weight"] = CategoricalDistribution(self.kd_weights)
+            if self._has_ta_pair:
+                found["ta_temperature"] = CategoricalDistribution(self.temperatures)
+                found["ta_kd_weight"] = CategoricalDistribution(self.kd_weights)
         found["temperature"] = CategoricalDistribution(self.temperatures)
         found["kd_weight"] = CategoricalDistribution(self.kd_weights)
         return found
+
+    @property
+    def _has_ta_pair(self) -> bool:
+        return self.scope == "last" and self.is_calibrated
 
     def chain(self, params: Mapping[str, Any]) -> ChainSpec:
         """Return the canonical chain of a set of parameters: unused slots ignored, sorted, without repeats.
@@ -77,7 +92,9 @@ class SearchSpace:
     def _slot_pair(self, params: Mapping[str, Any], slot: int, last: Pair) -> Pair:
         if self.scope == "stage":
             return float(params[f"ta{slot}_temperature"]), float(params[f"ta{slot}_kd_weight"])
-        return last if self.scope == "chain" else self.recommended_pair
+        if self._has_ta_pair:
+            return float(params["ta_temperature"]), float(params["ta_kd_weight"])
+        return last if self.scope == "chain" else self.ta_pair
 
     def params(self, chain: ChainSpec, unused: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return parameters that give this chain; unused slots hold what they hold in `unused`, or the first choice."""
@@ -86,6 +103,9 @@ class SearchSpace:
             found["num_tas"] = len(chain.tas)
             for slot in range(self.most_tas):
                 found |= self._slot(chain, slot, unused or {})
+            if self._has_ta_pair:
+                pair = (chain.temperatures[0], chain.kd_weights[0]) if chain.tas else self.default_pair
+                found["ta_temperature"], found["ta_kd_weight"] = pair
         found["temperature"] = chain.temperature
         found["kd_weight"] = chain.kd_weight
         return found
@@ -110,13 +130,13 @@ class SearchSpace:
     def build(self, tas: Sequence[str], temperature: float, kd_weight: float, ta_pair: Pair | None = None) -> ChainSpec:
         """Return the chain through `tas` (largest first) with the pairs that the scope prescribes.
 
-        `ta_pair`: of the TAs at scope `stage`; None: the grid's pair nearest to the recommended one.
+        `ta_pair`: of the TAs where it is searched or calibrated; None: the grid's pair nearest to the recommended one.
         """
         last = temperature, kd_weight
         if self.scope == "chain":
             ta_pair = last
-        elif self.scope == "last":
-            ta_pair = self.recommended_pair
+        elif self.scope == "last" and not self.is_calibrated:
+            ta_pair = self.ta_pair
         return self.compose(tas, [*[ta_pair or self.default_pair] * len(tas), last])
 
     def rung(self, chain: ChainSpec, stages: int) -> ChainSpec:
@@ -126,11 +146,6 @@ class SearchSpace:
             temperatures=chain.temperatures[:stages],
             kd_weights=chain.kd_weights[:stages],
         )
-
-    @property
-    def recommended_pair(self) -> Pair:
-        """The pair that TAs are trained with at scope `last`: 4 and 0.9."""
-        return RECOMMENDED_TEMPERATURE, RECOMMENDED_KD_WEIGHT
 
     @property
     def default_pair(self) -> Pair:
@@ -165,7 +180,7 @@ class SearchSpace:
             yield self.compose(tas, [*pairs, pair])
         if len(tas) == self.most_tas:
             return
-        inner = [self.recommended_pair] if self.scope == "last" else grid
+        inner = [self.ta_pair] if self.scope == "last" else grid
         start = self.ladder.index(tas[-1]) + 1 if tas else 0
         for ta, pair in product(self.ladder[start:], inner):
             yield from self._below((*tas, ta), (*pairs, pair), grid)
@@ -191,7 +206,7 @@ class SearchSpace:
         last = generator.choice(self.grid)
         if self.scope == "stage":
             return [*(generator.choice(self.grid) for _ in range(tas)), last]
-        return [last if self.scope == "chain" else self.recommended_pair] * tas + [last]
+        return [last if self.scope == "chain" else self.ta_pair] * tas + [last]
 
     def baseline_pairs(self, count: int) -> list[tuple[float, float]]:
         """Return up to `count` pairs for direct distillation, the recommended one first, then spread over the grid.

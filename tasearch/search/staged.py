@@ -2,58 +2,105 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+from tasearch.domain.randomness import seed_for
 from tasearch.domain.spec import ChainSpec
-from tasearch.search.calibration import Calibration
+from tasearch.search.calibration import CALIBRATION_PAIRS, Calibration
 from tasearch.search.space import Pair, SearchSpace
 from tasearch.search.strategy import History, Strategy
 
 LEADERS = 3
+CHOICE = 6
+"""Among so many new chains that TPE proposes, the one is taken that needs the fewest new stages."""
 
 
 class Staged:
     """Calibrates the TAs' pair, searches structure in the first half of the budget, then refines the leaders.
 
     Structure: TPE proposes, the TAs are held at the calibrated pair; at scope `chain`, where a chain has one pair, the
-    whole chain is; at scope `last` the TAs' pair is given and nothing is calibrated. Refining: on the best chain of
-    each of the three best paths one stage's pair moves to a neighbour on the grid, the last stage first, because the
-    stages before it are then reused. When there is nothing to refine, TPE goes on.
+    whole chain is. Of a few proposals the one is taken that shares most with what is trained. Refining: on the best
+    chain of each of the three best paths one stage's pair moves to a neighbour on the grid, the last stage first,
+    because the stages before it are then reused. When there is nothing to refine, TPE goes on.
     """
 
-    def __init__(self, space: SearchSpace, guide: Strategy, *, trials: int) -> None:
-        """`guide` proposes structures; `trials` is the study's budget."""
-        self._space, self._guide, self._trials = space, guide, trials
-        self._calibration = None if space.scope == "last" else Calibration(space)
+    def __init__(self, space: SearchSpace, guide: Strategy, *, trials: int, seed: int) -> None:
+        """`guide` proposes structures; `trials` is the study's budget, a tenth of which may go into the calibration."""
+        self._space, self._guide, self._trials, self._seed = space, guide, trials, seed
+        self._calibration = Calibration(space, min(CALIBRATION_PAIRS, max(2, trials // 10)))
 
     def wanted_stages(self, history: History) -> list[ChainSpec]:
         """Return what the calibration still needs."""
-        return self._calibration.missing(history) if self._calibration is not None else []
+        return self._calibration.missing(history)
 
     def propose(self, history: History) -> Iterator[dict[str, Any]]:
         """Yield structures in the first half of the budget, then neighbours of the leaders, then what TPE likes."""
         if 2 * len(history.tried) < self._trials:
             yield from self._structures(history)
         yield from (self._space.params(chain) for chain in self._refinements(history))
-        yield from self._guide.propose(history)
+        yield from self._guided(history)
+        if self._space.scope == "last":
+            yield from self._rest(history)
 
     def is_done(self, history: History) -> bool:
         """Whether every chain is known."""
-        return len(history.known) >= self._space.num_chains
+        known = sum(self._is_inside(chain, history) for chain in history.known)
+        return known >= self._space.num_chains and not self.wanted_stages(history)
+
+    def _is_inside(self, chain: ChainSpec, history: History) -> bool:
+        """Whether a chain is one of the space's once the TAs' pair is known; somebody may have queued others."""
+        if self._space.scope != "last":
+            return True
+        pair = self._calibration.pair(history)
+        return all(used == pair for used in zip(chain.temperatures[:-1], chain.kd_weights[:-1], strict=True))
 
     def _structures(self, history: History) -> Iterator[dict[str, Any]]:
-        space = self._space
-        if self._calibration is None:
-            yield from self._guide.propose(history)
-            return
-        ta_pair = self._calibration.pair(history)
-        for params in self._guide.propose(history):
-            chain = space.chain(params)
-            last = ta_pair if space.scope == "chain" else (chain.temperature, chain.kd_weight)
-            yield space.params(space.build(chain.tas, *last, ta_pair=ta_pair), unused=params)
-        if space.scope == "chain":
-            yield from (space.params(space.build(tas, *ta_pair)) for tas in space.paths())
+        yield from self._guided(history)
+        if self._space.scope == "chain":
+            ta_pair = self._calibration.pair(history)
+            yield from (self._space.params(self._space.build(tas, *ta_pair)) for tas in self._space.paths())
+
+    def _guided(self, history: History) -> Iterator[dict[str, Any]]:
+        """Yield what the guide proposes with the TAs at the calibrated pair, of the first few new ones the cheapest."""
+        space, ta_pair = self._space, self._calibration.pair(history)
+
+        def proposals() -> Iterator[tuple[ChainSpec, dict[str, Any]]]:
+            for params in self._guide.propose(history):
+                chain = space.chain(params)
+                last = ta_pair if space.scope == "chain" else (chain.temperature, chain.kd_weight)
+                chain = space.build(chain.tas, *last, ta_pair=ta_pair)
+                if chain not in history.known:
+                    yield chain, space.params(chain, unused=params)
+
+        found = proposals()
+        first = list(islice(found, CHOICE))
+        # Direct distillation is never dear: where TPE puts it first it stays there, elsewhere it is no bargain.
+        if first and first[0][0].tas:
+            trained = self._trained(history)
+            first.sort(key=lambda proposal: _share_new(self._tas(proposal[0]), trained))
+        yield from (params for _, params in (*first, *found))
+
+    def _rest(self, history: History) -> Iterator[dict[str, Any]]:
+        """Yield the cheapest of a few unseen chains with TAs, drawn at random."""
+        space, draw = (
+            self._space.at(self._calibration.pair(history)),
+            random.Random(seed_for(self._seed, "rest", history.number)),
+        )
+        unseen = [chain for chain in space.all_chains() if chain.tas and chain not in history.known]
+        trained = self._trained(history)
+        drawn = draw.sample(unseen, min(CHOICE, len(unseen)))
+        yield from map(space.params, sorted(drawn, key=lambda chain: _share_new(self._tas(chain), trained)))
+
+    def _trained(self, history: History) -> set[ChainSpec]:
+        """Return the chains that end in a TA which is trained or which a trial has."""
+        return {*history.ta_accuracies, *(rung for known in history.known for rung in self._tas(known))}
+
+    def _tas(self, chain: ChainSpec) -> list[ChainSpec]:
+        """Return the chains that end in each TA of a chain."""
+        return [self._space.rung(chain, stages) for stages in range(1, len(chain.path) - 1)]
 
     def _refinements(self, history: History) -> Iterator[ChainSpec]:
         """Yield the leaders' neighbours, all that change the last stage first, then those that change the one before.
@@ -88,3 +135,8 @@ class Staged:
                 yield temperatures[at + step], pair[1]
             if 0 <= weight + step < len(kd_weights):
                 yield pair[0], kd_weights[weight + step]
+
+
+def _share_new(tas: list[ChainSpec], trained: set[ChainSpec]) -> float:
+    """Return the share of a chain's stages that nobody has trained, the student's among them."""
+    return (1 + sum(ta not in trained for ta in tas)) / (1 + len(tas))

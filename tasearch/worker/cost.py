@@ -37,7 +37,7 @@ def study_cost(plan: StudyPlan) -> StudyCost:
     def chain(spec: ChainSpec) -> float:
         return sum(stage(student, teacher) for teacher, student in zip(spec.path[:-1], spec.path[1:], strict=True))
 
-    pair = plan.space.recommended_pair
+    pair = plan.space.default_pair
     return StudyCost(
         capacities=plan.capacities,
         baselines=stage(plan.space.teacher, None) + stage(plan.space.student, None),

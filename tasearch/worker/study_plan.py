@@ -20,7 +20,7 @@ from tasearch.models.capacity import capacity
 from tasearch.models.ladder import default_ladder
 from tasearch.models.registry import check_model, family_of
 from tasearch.search.pruning import Pruner, make_pruner
-from tasearch.search.sampler import ChainSampler, check_sampler
+from tasearch.search.sampler import ChainSampler, calibrates_tas, check_sampler
 from tasearch.search.space import SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
 
@@ -96,6 +96,9 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     """
     data = dataset.spec
     ladder = _ladder(settings, data)
+    if not ladder and "sampler" not in settings.model_fields_set:
+        # The default one searches among TAs.
+        settings = settings.model_copy(update={"sampler": "tpe"})
     names = (settings.teacher, *ladder, settings.student)
     stages = StagePlanner(
         teacher=settings.teacher,
@@ -111,6 +114,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         temperatures=_distinct(settings.temperatures),
         kd_weights=_distinct(settings.kd_weights),
         scope=settings.scope,
+        is_calibrated=calibrates_tas(settings.sampler, settings.scope),
     )
     if "batch_size" in settings.model_fields_set and settings.batch_size > data.num_train:
         raise ConfigError(

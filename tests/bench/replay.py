@@ -9,7 +9,7 @@ from functools import cached_property
 from optuna.storages import InMemoryStorage
 
 from tasearch.domain.spec import ChainSpec
-from tasearch.search.sampler import ChainSampler
+from tasearch.search.sampler import ChainSampler, calibrates_tas
 from tasearch.search.space import SearchSpace
 from tasearch.search.strategy import TA_ACCURACIES
 from tasearch.search.study import ChainStudy
@@ -24,7 +24,7 @@ class Point:
     """Budget; the search may have ended by itself before."""
     trials_run: int
     regret: float
-    """True mean of the best chain of both scopes minus that of the chain with the best observed accuracy."""
+    """True mean of the best chain whose TAs share a pair minus that of the chain with the best observed accuracy."""
     stages: int
     """Distinct stages trained, those outside of trials included; teacher and NOKD are not counted."""
     whole_chains: int
@@ -42,7 +42,7 @@ class Replay:
     def __init__(self, landscape: Landscape, scope: str, strategy: str, *, seed: int, trials: int) -> None:
         """`trials`: the budget that the sampler is told."""
         self._landscape, self._trials = landscape, trials
-        self.space: SearchSpace = landscape.space(scope)
+        self.space: SearchSpace = landscape.space(scope, is_calibrated=calibrates_tas(strategy, scope))
         sampler = ChainSampler(self.space, strategy=strategy, seed=seed, trials=trials)
         self.study = ChainStudy(InMemoryStorage(), "replay", self.space, sampler)
         self.trained: set[ChainSpec] = set()

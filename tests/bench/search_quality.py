@@ -4,9 +4,10 @@
 
 Tables: `fig5`, the paper's Fig. 5; `plain-digits`, every chain of the plain ladder on the embedded digits, trained by
 `studies/plain-digits/train_table.py`; `synthetic`, six TA rungs with per-stage effects fitted to plain-digits. Regret:
-true mean of the best chain of both scopes minus that of the chain with the best observed accuracy. Saving: stages that
-each distinct trial's whole chain would have taken over the distinct stages trained, rungs outside of trials included;
-no chain is tried twice, so skipped duplicates are no part of it. Teacher and NOKD are not counted.
+true mean of the best chain whose TAs have one pair between them minus that of the chain with the best observed
+accuracy. Saving: stages that each distinct trial's whole chain would have taken over the distinct stages trained, rungs
+and calibration outside of trials included; no chain is tried twice, so skipped duplicates are no part of it. Teacher
+and NOKD are not counted.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 from optuna.storages import BaseStorage
 
 from tasearch.domain.spec import ChainSpec
-from tasearch.search.sampler import ChainSampler
+from tasearch.search.sampler import ChainSampler, calibrates_tas
 from tasearch.search.space import SearchSpace
 from tasearch.search.strategy import TA_ACCURACIES
 from tasearch.search.study import ChainStudy, Proposal
@@ -15,10 +17,17 @@ BUDGET = 60
 
 
 def open_study(
-    space: SearchSpace, strategy: str, *, storage: BaseStorage | None = None, seed: int = 0, quota: int = 2
+    space: SearchSpace,
+    strategy: str,
+    *,
+    storage: BaseStorage | None = None,
+    seed: int = 0,
+    quota: int = 2,
+    trials: int = BUDGET,
 ) -> ChainStudy:
     """Return the study named `study` of a storage, by default of one of its own."""
-    sampler = ChainSampler(space, strategy=strategy, seed=seed, trials=BUDGET, quota=quota)
+    space = replace(space, is_calibrated=calibrates_tas(strategy, space.scope))
+    sampler = ChainSampler(space, strategy=strategy, seed=seed, trials=trials, quota=quota)
     return ChainStudy(storage or optuna.storages.InMemoryStorage(), "study", space, sampler)
 
 
