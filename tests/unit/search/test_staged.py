@@ -22,7 +22,7 @@ def test_the_pair_of_the_tas_is_calibrated_on_the_smallest_ta_taught_by_the_teac
 
 
 def test_a_small_budget_calibrates_fewer_pairs() -> None:
-    study = open_study(make_space(scope="last"), "staged", trials=40)
+    study = open_study(make_space(scope="last"), "staged", trials=80)
     run(study, 1)
     assert len(study.wanted_stages()) == 4
 

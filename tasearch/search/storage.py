@@ -1,0 +1,71 @@
+"""Optuna's storage on the study database, made to outlast a database that is away for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+
+from tasearch.stores.transactions import patiently
+
+_CALLS = (
+    "create_new_study",
+    "set_study_user_attr",
+    "set_study_system_attr",
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_directions",
+    "get_study_user_attrs",
+    "get_study_system_attrs",
+    "get_all_studies",
+    "_create_new_trial",
+    "_set_trial_param",
+    "get_trial_id_from_study_id_trial_number",
+    "set_trial_state_values",
+    "set_trial_intermediate_value",
+    "set_trial_user_attr",
+    "set_trial_system_attr",
+    "get_trial",
+    "_get_trials",
+)
+"""What Optuna's cache asks its backend for. Each may be called again: of a call whose answer was lost a new trial stays
+behind without an owner, which the next worker takes up, and everything else sets what is already set."""
+
+
+class PatientStorage(RDBStorage):
+    """Optuna's storage, asked again while the database cannot be reached; raises StorageError when it stays away."""
+
+
+def _patient(name: str) -> Callable[..., Any]:
+    original = getattr(RDBStorage, name)
+
+    @wraps(original)
+    def call(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
+        return patiently(partial(original, self, *args, **kwargs), self.engine)
+
+    return call
+
+
+for _name in _CALLS:
+    setattr(PatientStorage, _name, _patient(_name))
+
+
+def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:
+    """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
+
+    Without `tune` for reading only: nothing then waits for whoever writes.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = PatientStorage(url, engine_kwargs=dict(engine_kwargs))
+    if tune is not None:
+        tune(storage.engine)
+    return storage
+
+
+def close_storage(storage: RDBStorage) -> None:
+    """Close the storage's connections: SQLite tidies up when the last one goes."""
+    storage.remove_session()
+    storage.engine.dispose()
