@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from tasearch.data.dataset import Dataset
 from tasearch.data.splits import open_test
 from tasearch.data.views import ViewSource, channel_statistics
-from tasearch.domain.errors import ArtifactError, LeaseLostError, StageFailedError
+from tasearch.domain.errors import ArtifactError, LeaseLostError, StageFailedError, TasearchError
 from tasearch.domain.fingerprint import fingerprint
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
+from tasearch.stores.keeper import Held, LeaseKeeper
 from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.stages import StageClaim, StageRecords, StageState
@@ -66,6 +67,14 @@ class Stores:
     tables: LogitTables
 
 
+class StageBusyError(TasearchError):
+    """Another live worker trains a stage that is needed; it is worth asking again later."""
+
+    def __init__(self, spec: StageSpec, owner: str) -> None:
+        super().__init__(f"{spec.label} is being trained by {owner}")
+        self.spec = spec
+
+
 class StageRunner:
     """Gives the result of any stage of one dataset, trained at most once per store."""
 
@@ -78,7 +87,10 @@ class StageRunner:
         owner: str,
         watcher: Watcher,
         checkpoint_seconds: float,
+        keeper: LeaseKeeper | None = None,
     ) -> None:
+        """`keeper` renews leases while stages train; by default the runner has one of its own."""
+        self._keeper = keeper or LeaseKeeper(LEASE_SECONDS / 4)
         self._stores, self._dataset, self._device = stores, dataset, device
         self._owner, self._watcher, self._checkpoint_seconds = owner, watcher, checkpoint_seconds
         self._statistics = channel_statistics(dataset.train)
@@ -89,12 +101,13 @@ class StageRunner:
         self._test: ViewSource | None = None
         self._nets: OrderedDict[str, nn.Module] = OrderedDict()
 
-    def run(self, spec: StageSpec) -> StageResult:
+    def run(self, spec: StageSpec, *, wait: bool = True) -> StageResult:
         """Return the stage's result, training it and whatever teaches it where the store has them not.
 
-        Raises StageFailedError, InterruptedStage, or ArtifactError where bytes cannot be stored.
+        What another live worker trains is waited for, or without `wait` StageBusyError is raised. Raises
+        StageFailedError, InterruptedStage, or StorageError where bytes cannot be stored.
         """
-        result, reused = self._require(spec)
+        result, reused = self._require(spec, wait=wait)
         self._watcher.stage_ended(spec, result, reused=reused)
         return result
 
@@ -114,14 +127,14 @@ class StageRunner:
         finally:
             self._dataset.close()
 
-    def _require(self, spec: StageSpec) -> tuple[StageResult, bool]:
+    def _require(self, spec: StageSpec, *, wait: bool = True) -> tuple[StageResult, bool]:
         found = self._find(spec)
         if found is not None:
             return found, True
         if spec.distillation is not None:
-            self._require(spec.distillation.teacher)
+            self._require(spec.distillation.teacher, wait=wait)
         while True:
-            claim = self._stores.stages.claim(spec, self._owner, LEASE_SECONDS) or self._take_over(spec)
+            claim = self._stores.stages.claim(spec, self._owner, LEASE_SECONDS) or self._take_over(spec, wait=wait)
             if claim is not None:
                 try:
                     return self._train(spec, claim), False
@@ -148,12 +161,14 @@ class StageRunner:
             return None
         return row.result()
 
-    def _take_over(self, spec: StageSpec) -> StageClaim | None:
+    def _take_over(self, spec: StageSpec, *, wait: bool) -> StageClaim | None:
         row = self._stores.stages.find(spec.fingerprint)
         if row is None or row.state is not StageState.RUNNING or row.owner is None:
             return None
         if is_known_dead(row.owner):
             return self._stores.stages.take_over(spec, self._owner, row.owner, LEASE_SECONDS)
+        if not wait:
+            raise StageBusyError(spec, row.owner)
         self._watcher.stage_waits(spec, row.owner)
         return None
 
@@ -161,7 +176,8 @@ class StageRunner:
         control = _Control(spec, claim, self._stores, self._watcher)
         self._watcher.stage_started(spec)
         try:
-            with ExitStack() as in_use:
+            with ExitStack() as in_use, self._keeper.hold(control.renew) as held:
+                control.held = held
                 trained = fit(
                     spec,
                     self._data,
@@ -272,22 +288,29 @@ class _Control:
     def __init__(self, spec: StageSpec, claim: StageClaim, stores: Stores, watcher: Watcher) -> None:
         self._spec, self._claim, self._stores, self._watcher = spec, claim, stores, watcher
         self._epoch = 0
-        self._renewed_at = time.monotonic()
+        self.held: Held | None = None
 
     def tick(self) -> None:
         self._watcher.poll()
-        if time.monotonic() - self._renewed_at > LEASE_SECONDS / 4:
-            self._renew()
+        self._check()
+
+    def _check(self) -> None:
+        """Raise LeaseLostError where another worker has taken over."""
+        if self.held is not None:
+            self.held.check()
 
     def epoch_done(self, point: EpochResult) -> None:
         self._epoch = point.epoch
         self._watcher.epoch_done(self._spec, point)
 
     def save(self, checkpoint: bytes) -> None:
-        # A worker that has lost its lease must not write over the checkpoint of the one that took over.
-        self._renew()
+        # A worker that has lost its lease must not write over the checkpoint of the one that took over. One whose
+        # database is away goes on: whoever took over would come to the same bytes.
+        if self.held is not None:
+            self.held.renew()
+        self._check()
         self._stores.checkpoints.save(self._spec.fingerprint, checkpoint)
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Extend the lease, and record how many epochs are done. Raises LeaseLostError, StorageError."""
         self._stores.stages.renew(self._claim, self._epoch, LEASE_SECONDS)
-        self._renewed_at = time.monotonic()

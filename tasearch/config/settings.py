@@ -24,7 +24,17 @@ KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), F
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 FREE = frozenset(
-    {"trials", "finalists", "replicates", "max_replicates", "device", "threads", "workers", "checkpoint_seconds"}
+    {
+        "trials",
+        "finalists",
+        "replicates",
+        "max_replicates",
+        "device",
+        "threads",
+        "workers",
+        "checkpoint_seconds",
+        "max_retries",
+    }
     | {"cache_gb", "memory_gb", "timeout"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
@@ -81,6 +91,9 @@ class Settings(BaseModel):
         "none", description="Who stops a student early: none, median, halving or hyperband; never direct distillation."
     )
     trials: int = Field(40, ge=1, description="Chains to train in the whole study, direct distillation included.")
+    max_retries: int = Field(
+        2, ge=0, description="How often a trial is tried again after an error that may pass (memory, disk, network)."
+    )
     timeout: FiniteFloat | None = Field(
         None, gt=0, description="Most seconds of search in the whole study; baselines and finals come on top. [none]"
     )

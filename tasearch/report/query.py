@@ -12,7 +12,8 @@ from tasearch.search.finals import fairness_notes, opening_notes
 from tasearch.search.sampler import calibrates_tas
 from tasearch.search.space import SearchSpace
 from tasearch.search.standing import stored_rule
-from tasearch.search.study import ChainStudy, close_storage, open_storage
+from tasearch.search.storage import close_storage, open_storage
+from tasearch.search.study import ChainStudy
 from tasearch.search.verdict import judge
 from tasearch.stores.engine import engine_kwargs, hide_password, url_text
 from tasearch.stores.records import Records, open_records

@@ -28,7 +28,7 @@ class Staged:
     """
 
     def __init__(self, space: SearchSpace, guide: Strategy, *, trials: int, seed: int) -> None:
-        """`guide` proposes structures; `trials` is the study's budget, a twentieth of which may go into the calibration."""
+        """`guide` proposes structures; `trials` is the study's budget, a twentieth of which calibrates."""
         self._space, self._guide, self._trials, self._seed = space, guide, trials, seed
         self._calibration = Calibration(space, min(CALIBRATION_PAIRS, max(2, trials // 20)))
 

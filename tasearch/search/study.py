@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
@@ -20,6 +21,7 @@ from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
 from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSampler, is_counted
 from tasearch.search.space import SearchSpace
+from tasearch.search.storage import close_storage
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
 
 _STATES = {
@@ -39,24 +41,6 @@ class Proposal:
 
     number: int
     chain: ChainSpec
-
-
-def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:
-    """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
-
-    Without `tune` for reading only: nothing then waits for whoever writes.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
-    if tune is not None:
-        tune(storage.engine)
-    return storage
-
-
-def close_storage(storage: RDBStorage) -> None:
-    """Close the storage's connections: SQLite tidies up when the last one goes."""
-    storage.remove_session()
-    storage.engine.dispose()
 
 
 class ChainStudy:
@@ -174,8 +158,9 @@ class ChainStudy:
     def report(self, number: int, epoch: int, val_accuracy: float) -> None:
         """Store the target student's val accuracy after an epoch; an epoch that is known stays as it is."""
         frozen = self._frozen(number)
-        if epoch not in frozen.intermediate_values:
-            optuna.trial.Trial(self._study, frozen._trial_id).report(val_accuracy, epoch)
+        if epoch not in frozen.intermediate_values and not frozen.state.is_finished():
+            with contextlib.suppress(UpdateFinishedTrialError):
+                optuna.trial.Trial(self._study, frozen._trial_id).report(val_accuracy, epoch)
 
     def should_prune(self, number: int) -> bool:
         """Whether the study's pruner would stop a running trial after what it has reported."""
@@ -183,18 +168,21 @@ class ChainStudy:
 
     def tell_complete(self, number: int, val_accuracy: float, attrs: Mapping[str, Any]) -> None:
         """Finish a trial."""
-        self._set_attrs(number, attrs)
-        self._study.tell(number, val_accuracy)
+        self._finish(number, attrs, state=optuna.trial.TrialState.COMPLETE, values=val_accuracy)
 
     def tell_failed(self, number: int, reason: str) -> None:
         """Finish a trial that cannot be completed; the reason is kept."""
-        self._set_attrs(number, {"failure": reason})
-        self._study.tell(number, state=optuna.trial.TrialState.FAIL)
+        self._finish(number, {"failure": reason}, state=optuna.trial.TrialState.FAIL)
 
     def tell_pruned(self, number: int, reason: str) -> None:
         """Finish a trial that is not worth finishing, or not now; the reason is kept."""
-        self._set_attrs(number, {STOPPED: reason})
-        self._study.tell(number, state=optuna.trial.TrialState.PRUNED)
+        self._finish(number, {STOPPED: reason}, state=optuna.trial.TrialState.PRUNED)
+
+    def _finish(self, number: int, attrs: Mapping[str, Any], **told: Any) -> None:
+        """Tell, once: a trial that has ended stays as it is, somebody else has told the same."""
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self._set_attrs(number, attrs)
+            self._study.tell(number, **told, skip_if_finished=True)
 
     def requeue_out_of_time(self) -> None:
         """Queue again every chain that was stopped by the clock and that no later trial has taken up."""
@@ -212,10 +200,10 @@ class ChainStudy:
         """Return how many trials of the budget are used up, running ones included."""
         return sum(is_counted(trial) for trial in self._study.get_trials(deepcopy=False))
 
-    def orphans(self, alive: Callable[[str], bool]) -> list[int]:
-        """Return the numbers of running trials whose worker is not `alive`."""
+    def running(self) -> list[int]:
+        """Return the numbers of the trials that have begun and not ended."""
         running = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-        return [t.number for t in running if not alive(str(t.user_attrs.get("worker", "")))]
+        return [trial.number for trial in running]
 
     def rows(self) -> list[TrialRow]:
         """Return every trial, by number."""

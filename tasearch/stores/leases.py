@@ -9,11 +9,11 @@ anyone.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, or_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, or_, select, update
 
 from tasearch.domain.errors import LeaseLostError
 from tasearch.stores.schema import LeaseTable
@@ -129,32 +129,18 @@ class LeaseRecords:
         failures = lease.failures + failed
         self._settle(lease, {"state": LeaseState.RELEASED, "owner": None, "leased_until": None, "failures": failures})
 
-    def find(self, study_name: str, subject: str) -> LeaseRow | None:
-        """Return one lease, or None where nobody has claimed that work yet."""
-        return self._select(study_name, LeaseTable.subject == subject).get(subject)
-
-    def of_study(self, study_name: str, prefix: str = "") -> dict[str, LeaseRow]:
-        """Return the leases of a study on subjects that begin with `prefix`, by subject."""
-        return self._select(study_name, LeaseTable.subject.startswith(prefix, autoescape=True))
-
-    def _select(self, study_name: str, condition: Any) -> dict[str, LeaseRow]:
+    def find_many(self, study_name: str, subjects: Iterable[str]) -> dict[str, LeaseRow]:
+        """Return the leases that there are on these pieces of work, by subject."""
         left = (LeaseTable.leased_until - epoch_now()).label("lease_left")
-        query = select(LeaseTable.__table__, left).where(LeaseTable.study_name == study_name, condition)
+        wanted = sorted(set(subjects))
+        query = select(LeaseTable.__table__, left).where(
+            LeaseTable.study_name == study_name, LeaseTable.subject.in_(wanted)
+        )
 
         def work(connection: Connection) -> dict[str, LeaseRow]:
-            return {
-                row.subject: LeaseRow(
-                    state=LeaseState(row.state),
-                    owner=row.owner,
-                    attempt=row.attempt,
-                    lease_left=row.lease_left,
-                    failures=row.failures,
-                    outcome=row.outcome,
-                )
-                for row in connection.execute(query)
-            }
+            return {row.subject: _lease_row(row) for row in connection.execute(query)}
 
-        return read(self._engine, work, patience=self._patience)
+        return read(self._engine, work, patience=self._patience) if wanted else {}
 
     def _settle(self, lease: Lease, values: dict[str, Any]) -> None:
         """Change the lease, if it still stands. Raises LeaseLostError."""
@@ -187,3 +173,14 @@ class LeaseRecords:
             )
 
         write(self._engine, work, patience=self._patience)
+
+
+def _lease_row(row: Row[Any]) -> LeaseRow:
+    return LeaseRow(
+        state=LeaseState(row.state),
+        owner=row.owner,
+        attempt=row.attempt,
+        lease_left=row.lease_left,
+        failures=row.failures,
+        outcome=row.outcome,
+    )

@@ -11,6 +11,7 @@ from sqlalchemy.pool import NullPool
 from tasearch.domain.errors import StorageError
 from tasearch.stores.engine import hide_password, open_engine
 from tasearch.stores.finals import FinalRecords
+from tasearch.stores.leases import LeaseRecords
 from tasearch.stores.schema import VERSION_TABLE, migrate
 from tasearch.stores.stages import StageRecords
 from tasearch.stores.studies import StudyRecords
@@ -19,7 +20,7 @@ from tasearch.stores.workers import WorkerRecords
 
 
 class Records:
-    """The four kinds of records over one engine; safe to use from many processes and threads."""
+    """All kinds of records over one engine; safe to use from many processes and threads."""
 
     def __init__(self, engine: Engine, *, patience: float = PATIENCE_SECONDS) -> None:
         """`engine`: tuned and migrated. `patience`: seconds an unreachable database is tried again."""
@@ -27,6 +28,7 @@ class Records:
         self.stages = StageRecords(engine, patience=patience)
         self.studies = StudyRecords(engine, patience=patience)
         self.finals = FinalRecords(engine, patience=patience)
+        self.leases = LeaseRecords(engine, patience=patience)
         self.workers = WorkerRecords(engine, patience=patience)
 
     def close(self) -> None:

@@ -141,6 +141,21 @@ class FinalTable(Base):
     test_accuracy: Mapped[float | None] = mapped_column(Double)
 
 
+class LeaseTable(Base):
+    """Who does a trial or a run of the finals; `attempt` fences off workers that lost it."""
+
+    __tablename__ = "tasearch_leases"
+
+    study_name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(128), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    attempt: Mapped[int] = mapped_column(Integer)
+    leased_until: Mapped[float | None] = mapped_column(Double)
+    failures: Mapped[int] = mapped_column(Integer)
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+
+
 class WorkerTable(Base):
     """What each worker of a study does now."""
 

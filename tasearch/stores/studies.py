@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, delete, select, update
 
 from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.domain.fingerprint import fingerprint
-from tasearch.stores.schema import NAME_LENGTH, FinalTable, StudyStageTable, StudyTable, WorkerTable
+from tasearch.stores.schema import NAME_LENGTH, FinalTable, LeaseTable, StudyStageTable, StudyTable, WorkerTable
 from tasearch.stores.transactions import PATIENCE_SECONDS, epoch_now, insert_into, inserted, read, write
 
 
@@ -110,6 +110,18 @@ class StudyRecords:
 
         return self.edit_attrs(study_name, edit)
 
+    def attrs_at(self, study_name: str) -> tuple[dict[str, Any], float]:
+        """Return the attrs and the time by the database's clock. Raises StorageError for an unknown study."""
+        query = select(StudyTable.attrs, epoch_now().label("now")).where(StudyTable.study_name == study_name)
+
+        def work(connection: Connection) -> tuple[dict[str, Any], float]:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise _unknown(study_name)
+            return row.attrs, row.now
+
+        return read(self._engine, work, patience=self._patience)
+
     def edit_attrs(self, study_name: str, edit: Callable[[dict[str, Any], float], dict[str, Any]]) -> dict[str, Any]:
         """Replace the attrs by what `edit` makes of them, while no other process can change them; returns the new.
 
@@ -147,7 +159,7 @@ class StudyRecords:
         """
 
         def work(connection: Connection) -> bool:
-            for table in (StudyStageTable, FinalTable, WorkerTable):
+            for table in (StudyStageTable, FinalTable, LeaseTable, WorkerTable):
                 connection.execute(delete(table).where(table.study_name == study_name))
             return connection.execute(delete(StudyTable).where(StudyTable.study_name == study_name)).rowcount == 1
 

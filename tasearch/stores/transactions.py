@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -92,20 +93,45 @@ def describe(error: DBAPIError, engine: Engine) -> str:
     return text
 
 
-def _run(engine: Engine, work: Callable[[Connection], T], patience: float) -> T:
+def patiently(call: Callable[[], T], engine: Engine, *, patience: float = PATIENCE_SECONDS) -> T:
+    """Return what `call` returns; it is called again for up to `patience` seconds while the database fails.
+
+    For other libraries on the same database, which wrap its errors. Raises StorageError; what is no error of the
+    database passes through.
+    """
     deadline = time.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
         try:
-            with engine.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            message = f"database {hide_password(engine.url)} failed: {describe(error, engine)}"
-            if not _is_passing(error, engine) or time.monotonic() + pause > deadline:
+            return call()
+        except Exception as error:
+            cause = _database_error(error)
+            passing = cause is not None and _is_passing(cause, engine)
+            if cause is None or not (passing or error is cause):
+                # What another library makes of an error that will not pass is its answer.
+                raise
+            message = f"database {hide_password(engine.url)} failed: {describe(cause, engine)}"
+            if not passing or time.monotonic() + pause > deadline:
                 raise StorageError(message, hint="check that the database runs and can be reached") from error
             logger.warning("%s; trying again in %.1f s", message, pause)
-        time.sleep(pause)
+        # Spread out: many workers come back at the same moment.
+        time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _database_error(error: BaseException | None) -> DBAPIError | None:
+    """Return the database's own error that another one was raised from, or None."""
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__
+    return error
+
+
+def _run(engine: Engine, work: Callable[[Connection], T], patience: float) -> T:
+    def transaction() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    return patiently(transaction, engine, patience=patience)
 
 
 def _is_passing(error: DBAPIError, engine: Engine) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from tasearch.stores.studies import StudyRecords
 
 TURN_SECONDS = 60.0
 """A turn that lasts longer than this may be taken by another worker."""
-_POLL_SECONDS = 0.05
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _KEY = "turn"
 
 
@@ -22,8 +23,10 @@ def turn(studies: StudyRecords, study_name: str, owner: str) -> Iterator[None]:
 
     `owner` is unique to this process. Raises StorageError for an unknown study.
     """
+    pause = _FIRST_PAUSE
     while not _take(studies, study_name, owner):
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause * random.uniform(0.5, 1.5))
+        pause = min(1.5 * pause, _LONGEST_PAUSE)
     try:
         yield
     finally:
@@ -31,13 +34,21 @@ def turn(studies: StudyRecords, study_name: str, owner: str) -> Iterator[None]:
 
 
 def _take(studies: StudyRecords, study_name: str, owner: str) -> bool:
+    # Looked at before the write lock is asked for: those who wait must not keep the one at work from writing.
+    if _is_held(*studies.attrs_at(study_name)):
+        return False
+
     def edit(attrs: dict[str, Any], now: float) -> dict[str, Any]:
-        held = attrs.get(_KEY)
-        if held is not None and held["until"] > now and not is_known_dead(held["owner"]):
+        if _is_held(attrs, now):
             return attrs
         return attrs | {_KEY: {"owner": owner, "until": now + TURN_SECONDS}}
 
     return bool(studies.edit_attrs(study_name, edit)[_KEY]["owner"] == owner)
+
+
+def _is_held(attrs: dict[str, Any], now: float) -> bool:
+    held = attrs.get(_KEY)
+    return held is not None and held["until"] > now and not is_known_dead(held["owner"])
 
 
 def _given_back(attrs: dict[str, Any], owner: str) -> dict[str, Any]:

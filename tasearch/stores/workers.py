@@ -29,7 +29,8 @@ class WorkerRecords:
             insert = insert_into(connection, WorkerTable).values(row)
             connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed))
 
-        write(self._engine, work, patience=self._patience)
+        # Not tried again: the next state is as good.
+        write(self._engine, work, patience=0.0)
 
     def all(self, study_name: str) -> list[tuple[str, dict[str, Any], float]]:
         """Return (worker_id, payload, age in seconds) of each worker, by worker_id."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tasearch.chain.run import StageRunner
-from tasearch.domain.fingerprint import plain
+from tasearch.chain.run import LEASE_SECONDS, StageBusyError, StageRunner
+from tasearch.domain.errors import LeaseLostError
+from tasearch.domain.fingerprint import fingerprint, plain
 from tasearch.domain.result import FinalRow, Role, TrialRow, Verdict
 from tasearch.domain.spec import StageSpec
 from tasearch.search.finals import Arm, arms, due_rows, enter_round, fairness_notes, opening_notes
 from tasearch.search.race import Rule, schedule
 from tasearch.search.standing import RULES, Standing, rule_of_round, standing, stored_rule
 from tasearch.search.verdict import judge
+from tasearch.stores.keeper import LeaseKeeper
+from tasearch.stores.leases import Lease
+from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
-from tasearch.stores.stages import StageState
 from tasearch.worker.progress import Progress
 from tasearch.worker.study_plan import StudyPlan
+
+_POLL_SECONDS = 0.5
 
 
 def expected_finals(plan: StudyPlan) -> int:
@@ -28,9 +35,19 @@ def expected_finals(plan: StudyPlan) -> int:
 class FinalsWorker:
     """Runs a study's finals in this process, beside others that do, and gives the verdict."""
 
-    def __init__(self, plan: StudyPlan, *, records: Records, runner: StageRunner, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: StudyPlan,
+        *,
+        records: Records,
+        runner: StageRunner,
+        progress: Progress,
+        keeper: LeaseKeeper,
+        worker_id: str,
+    ) -> None:
         self.plan, self.records, self.finals = plan, records, records.finals
         self.runner, self.progress = runner, progress
+        self._keeper, self._worker_id = keeper, worker_id
 
     def run(self, trials: Sequence[TrialRow], nokd_val_accuracy: float) -> Verdict | None:
         """Train replicates look by look until the race is over, then open the test set and store the verdict.
@@ -55,7 +72,7 @@ class FinalsWorker:
                 self._say(now)
             if not missing:
                 break
-            self._train(self._free(missing))
+            self._train_one(missing)
         self._open_test(rows)
         attrs = self._attrs()
         verdict = judge(
@@ -107,26 +124,59 @@ class FinalsWorker:
             said.append("not separated, and no replicates are left")
         self.progress.say(f"finals, look after {now.replicates} replicates: {'; '.join(said) or 'the race goes on'}")
 
-    def _free(self, missing: Sequence[FinalRow]) -> FinalRow:
-        """Return the first row that no other worker is training, or else the first: its result is waited for."""
+    def _train_one(self, missing: Sequence[FinalRow]) -> None:
+        """Train the first row that nobody is at and whose stages nobody trains; wait a moment where all are taken."""
+        self.progress.poll()
+        for row in missing:
+            lease = self._claim(row)
+            if lease is None:
+                continue
+            try:
+                self._train(row, lease)
+                return
+            except StageBusyError:
+                self._give_back(lease)
+            except LeaseLostError:
+                return
+            except BaseException:
+                self._give_back(lease)
+                raise
+        time.sleep(_POLL_SECONDS)
 
-        def busy(row: FinalRow) -> bool:
-            found = (self.records.stages.find(spec.fingerprint) for spec in self._specs(row))
-            return any(stage is not None and stage.state is StageState.RUNNING for stage in found)
-
-        return next((row for row in missing if not busy(row)), missing[0])
-
-    def _train(self, row: FinalRow) -> None:
-        specs = self._specs(row)
-        for spec in specs:
-            self.records.stages.link(self.plan.study_name, spec.fingerprint, "final")
-            result = self.runner.run(spec)
-        self.finals.record_val(
-            self.plan.study_name, row.round, row.arm, row.replicate, specs[-1].fingerprint, result.val_accuracy
+    def _claim(self, row: FinalRow) -> Lease | None:
+        """Take a run of the finals; of one whose outcome is known only that is written down."""
+        name, subject, leases = self.plan.study_name, _subject(row), self.records.leases
+        held = leases.find_many(name, [subject]).get(subject)
+        if held is not None and held.outcome is not None:
+            self._record(row, held.outcome)
+            return None
+        owner = None if held is None else held.owner
+        dead = owner is not None and (owner == self._worker_id or is_known_dead(owner))
+        return leases.claim(
+            name, subject, self._worker_id, LEASE_SECONDS, dead_owners=(owner,) if owner is not None and dead else ()
         )
+
+    def _give_back(self, lease: Lease) -> None:
+        with contextlib.suppress(LeaseLostError):
+            self.records.leases.release(lease)
+
+    def _train(self, row: FinalRow, lease: Lease) -> None:
+        specs = self._specs(row)
+        with self._keeper.hold(lambda: self.records.leases.renew(lease, LEASE_SECONDS)):
+            for spec in specs:
+                self.records.stages.link(self.plan.study_name, spec.fingerprint, "final")
+                result = self.runner.run(spec, wait=False)
+        outcome = {"fingerprint": specs[-1].fingerprint, "val_accuracy": result.val_accuracy}
+        self.records.leases.end(lease, outcome)
+        self._record(row, outcome)
         self.progress.say(
             f"finals, replicate {row.replicate}: {row.arm}: val accuracy {100 * result.val_accuracy:.1f}%"
         )
+
+    def _record(self, row: FinalRow, outcome: Mapping[str, Any]) -> None:
+        """Write a known outcome into the row; written twice, it is the same."""
+        key = self.plan.study_name, row.round, row.arm, row.replicate
+        self.finals.record_val(*key, outcome["fingerprint"], outcome["val_accuracy"])
 
     def _open_test(self, rows: Sequence[FinalRow]) -> None:
         # Read again: another worker may have been faster.
@@ -151,3 +201,8 @@ class FinalsWorker:
         if row.role is Role.NOKD or row.chain is None:
             return (self.plan.stages.from_labels(self.plan.space.student, row.replicate),)
         return self.plan.stages.chain(row.chain, row.replicate)
+
+
+def _subject(row: FinalRow) -> str:
+    """Return what the lease on a row is called; labels of long chains would not fit."""
+    return f"final {row.round} {row.replicate} {fingerprint(row.arm)[:16]}"

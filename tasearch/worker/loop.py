@@ -6,25 +6,27 @@ import logging
 import time
 from collections.abc import Sequence
 
-from tasearch.chain.run import StageRunner
-from tasearch.domain.errors import NoCompletedTrialError, StageFailedError
+from tasearch.chain.run import StageBusyError, StageRunner
+from tasearch.domain.errors import ArtifactError, LeaseLostError, NoCompletedTrialError, StageFailedError
 from tasearch.domain.result import EpochResult, StageResult, TrialRow, TrialState
 from tasearch.domain.spec import StageSpec
 from tasearch.search.finals import finalists, tuned_blkd
 from tasearch.search.pruning import STANDARD_ERRORS, is_hopeless
 from tasearch.search.sampler import OUT_OF_TIME
-from tasearch.search.study import ChainStudy, Proposal
+from tasearch.search.study import ChainStudy
+from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records
-from tasearch.stores.turns import turn
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Progress
 from tasearch.worker.rungs import train_wanted
 from tasearch.worker.search_clock import OutOfTime, SearchClock
-from tasearch.worker.snapshot import is_gone
 from tasearch.worker.study_plan import StudyPlan
+from tasearch.worker.trials import HeldTrial, TrialDesk
 
 logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
+MOST_PARKED = 2
+"""Trials that a worker keeps while it does something else, because another one trains what they need."""
 
 
 class PrunedTrial(InterruptedStage):
@@ -33,6 +35,10 @@ class PrunedTrial(InterruptedStage):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class LostTrial(InterruptedStage):
+    """Another worker has the trial by now; the stage under way keeps its checkpoint."""
 
 
 class SearchWorker:
@@ -46,25 +52,30 @@ class SearchWorker:
         study: ChainStudy,
         runner: StageRunner,
         progress: Progress,
+        keeper: LeaseKeeper,
         worker_id: str,
     ) -> None:
         self.plan, self.records, self.study = plan, records, study
-        self.runner, self.progress, self.worker_id = runner, progress, worker_id
-
+        self.runner, self.progress = runner, progress
+        self.desk = TrialDesk(study=study, records=records, keeper=keeper, worker_id=worker_id)
         self.clock = SearchClock(records.studies, plan.study_name, plan.settings.timeout)
+        self._parked: list[HeldTrial] = []
 
     def run(self) -> None:
         """Train teacher and NOKD, continue what dead workers left, then run trials until the budget is used up.
 
         Raises NoCompletedTrialError where the budget ended without a completed trial, InterruptedStage where a
-        signal asked for an end.
+        signal asked for an end; trials are given back then.
         """
         self.run_baselines()
         self.progress.update(phase="search", **self._counts())
-        self.progress.on_poll = self.clock.check
-        while self._search_on():
-            pass
-        self.progress.on_poll = lambda: None
+        try:
+            while self._search_on():
+                pass
+        finally:
+            self.progress.on_poll = lambda: None
+            for trial in self._parked:
+                self.desk.give_back(trial)
         self.progress.update(**self._counts())
         if self.study.num_counted() < self.plan.settings.trials:
             why = "its time is used up" if self.clock.is_over else "every chain of the search space has been tried"
@@ -77,37 +88,34 @@ class SearchWorker:
 
     def _search_on(self) -> bool:
         """Carry out or wait for the next piece of the search; False where it has ended."""
+        self.progress.on_poll = self.clock.check
         try:
             self.progress.poll()
-            if train_wanted(self.study, self.plan, self.records.stages, self._stage):
-                return True
-            proposal = self._take_trial()
-            if proposal is not None:
-                self._run_trial(proposal)
+            trial = self._unparked()
+            if trial is None:
+                if train_wanted(self.study, self.plan, self.records.stages, self._stage):
+                    return True
+                trial = self.desk.take(self.plan.settings.trials) if len(self._parked) < MOST_PARKED else None
+            if trial is not None:
+                self._run_trial(trial)
                 return True
         except OutOfTime:
             # Nothing new is begun; trials of other workers end by the same clock.
-            pass
+            while self._parked:
+                self._stopped(self._parked.pop(), OUT_OF_TIME)
         # Who reaches the finals is decided by all trials, those of other workers too.
-        waiting = any(row.state is TrialState.RUNNING for row in self.study.rows())
+        waiting = bool(self.study.running())
         if waiting:
             time.sleep(_POLL_SECONDS)
         return waiting
 
-    def _take_trial(self) -> Proposal | None:
-        """Return the trial of a dead worker or a new one; None where all of the budget is taken or all chains are.
-
-        One worker at a time, or two would share the last trial of the budget, or take up one another's.
-        """
-        with turn(self.records.studies, self.plan.study_name, self.worker_id):
-            for number in self.study.orphans(self._is_alive):
-                proposal = self.study.resume(number, self.worker_id)
-                if proposal is not None:
-                    return proposal
-            if self.study.num_counted() >= self.plan.settings.trials:
-                return None
-            self.study.requeue_out_of_time()
-            return self.study.ask(self.worker_id)
+    def _unparked(self) -> HeldTrial | None:
+        """Return a parked trial whose missing stage nobody is training any more."""
+        for trial in self._parked:
+            if trial.waits_for is None or not self.runner.is_elsewhere(trial.waits_for):
+                self._parked.remove(trial)
+                return trial
+        return None
 
     def run_baselines(self) -> None:
         """Train the teacher and the student from labels (NOKD), on the search replicate."""
@@ -123,69 +131,80 @@ class SearchWorker:
         self.records.studies.update_attrs(self.plan.study_name, accuracies)
         self.progress.update(nokd_val_accuracy=accuracies["nokd_val_accuracy"])
 
-    def _stage(self, spec: StageSpec, role: str) -> StageResult:
+    def _stage(self, spec: StageSpec, role: str, *, wait: bool = True) -> StageResult:
         self.records.stages.link(self.plan.study_name, spec.fingerprint, role)
-        return self.runner.run(spec)
+        return self.runner.run(spec, wait=wait)
 
-    def _run_trial(self, proposal: Proposal) -> None:
-        specs = self.plan.stages.chain(proposal.chain)
-        before = self.progress.now
+    def _run_trial(self, trial: HeldTrial) -> None:
+        """Carry a trial as far as it goes: to its end, or to a stage that another worker is training."""
+        try:
+            self._train_chain(trial)
+            self._completed(trial)
+        except StageBusyError as busy:
+            trial.waits_for = busy.spec
+            self._parked.append(trial)
+        except OutOfTime:
+            self._stopped(trial, OUT_OF_TIME)
+        except PrunedTrial as pruned:
+            self._stopped(trial, pruned.reason)
+        except (LostTrial, LeaseLostError):
+            self.desk.forget(trial)
+            self.progress.say(f"trial {trial.number}: another worker has taken it over")
+        except InterruptedStage:
+            self.desk.give_back(trial)
+            raise
+        except StageFailedError as error:
+            self._failed(trial, error.message)
+        except (RuntimeError, MemoryError, OSError, ArtifactError) as error:
+            logger.debug("trial %d", trial.number, exc_info=True)
+            self._again_or_failed(trial, f"{type(error).__name__}: {error}")
+
+    def _train_chain(self, trial: HeldTrial) -> None:
+        """Train what the trial's chain still needs, from the teacher down."""
+        specs = self.plan.stages.chain(trial.chain)
 
         def report(spec: StageSpec, point: EpochResult) -> None:
             if spec.fingerprint != specs[-1].fingerprint:
                 return
-            self.study.report(proposal.number, point.epoch, point.val_accuracy)
+            self.study.report(trial.number, point.epoch, point.val_accuracy)
             unfinished = point.epoch < spec.recipe.epochs
-            if unfinished and not proposal.chain.is_direct and self.study.should_prune(proposal.number):
+            if unfinished and not trial.chain.is_direct and self.study.should_prune(trial.number):
                 raise PrunedTrial(f"pruned after epoch {point.epoch}: {100 * point.val_accuracy:.1f}% val accuracy")
 
-        self.progress.on_epoch = report
-        results: list[StageResult] = []
-        try:
-            for spec in specs:
-                results.append(self._stage(spec, "chain"))
-                self._check_ta(spec, results[-1], is_student=spec is specs[-1])
-        except OutOfTime:
-            self._stopped(proposal, OUT_OF_TIME)
-            return
-        except PrunedTrial as pruned:
-            self._stopped(proposal, pruned.reason)
-            return
-        except InterruptedStage:
-            raise
-        except StageFailedError as error:
-            self._failed(proposal, error.message)
-            return
-        except (RuntimeError, MemoryError) as error:
-            logger.debug("trial %d", proposal.number, exc_info=True)
-            self._failed(proposal, f"{type(error).__name__}: {error}")
-            return
-        for point in results[-1].curve:
-            self.study.report(proposal.number, point.epoch, point.val_accuracy)
-        now = self.progress.now
-        self.study.tell_complete(
-            proposal.number,
-            results[-1].val_accuracy,
-            {
-                "val_accuracy": results[-1].val_accuracy,
-                "ta_accuracies": {
-                    spec.student.name: result.val_accuracy
-                    for spec, result in zip(specs[:-1], results[:-1], strict=True)
-                },
-                "smallest_ta_num_params": self._smallest_ta(proposal),
-                "stage_fingerprints": [spec.fingerprint for spec in specs],
-                "stages_trained": now.stages_trained - before.stages_trained,
-                "stages_reused": now.stages_reused - before.stages_reused,
-                "device": results[-1].environment.device,
-            },
-        )
-        self.progress.update(**self._counts())
-        self.progress.say(
-            f"trial {proposal.number}: {proposal.chain.label}: val accuracy {100 * results[-1].val_accuracy:.1f}%"
-        )
+        def check() -> None:
+            self.clock.check()
+            try:
+                trial.held.check()
+            except LeaseLostError as error:
+                raise LostTrial from error
 
-    def _smallest_ta(self, proposal: Proposal) -> int | None:
-        tas = proposal.chain.tas
+        self.progress.on_epoch, self.progress.on_poll = report, check
+        check()
+        while len(trial.results) < len(specs):
+            spec, before = specs[len(trial.results)], self.progress.now.stages_trained
+            trial.results.append(self._stage(spec, "chain", wait=False))
+            trial.trained += self.progress.now.stages_trained - before
+            self._check_ta(spec, trial.results[-1], is_student=spec is specs[-1])
+        for point in trial.results[-1].curve:
+            self.study.report(trial.number, point.epoch, point.val_accuracy)
+
+    def _completed(self, trial: HeldTrial) -> None:
+        *tas, student = trial.results
+        attrs = {
+            "val_accuracy": student.val_accuracy,
+            "ta_accuracies": {name: result.val_accuracy for name, result in zip(trial.chain.tas, tas, strict=True)},
+            "smallest_ta_num_params": self._smallest_ta(trial),
+            "stage_fingerprints": [result.fingerprint for result in trial.results],
+            "stages_trained": trial.trained,
+            "stages_reused": len(trial.results) - trial.trained,
+            "device": student.environment.device,
+        }
+        self.desk.complete(trial, student.val_accuracy, attrs)
+        self.progress.update(**self._counts())
+        self.progress.say(f"trial {trial.number}: {trial.chain.label}: val accuracy {100 * student.val_accuracy:.1f}%")
+
+    def _smallest_ta(self, trial: HeldTrial) -> int | None:
+        tas = trial.chain.tas
         return self.plan.capacities[tas[-1]].num_params if tas else None
 
     def _check_ta(self, spec: StageSpec, result: StageResult, *, is_student: bool) -> None:
@@ -198,15 +217,30 @@ class SearchWorker:
             f"{STANDARD_ERRORS:g} standard errors below NOKD's {100 * nokd:.1f}%"
         )
 
-    def _stopped(self, proposal: Proposal, reason: str) -> None:
-        self.study.tell_pruned(proposal.number, reason)
-        self.progress.update(stage=None, **self._counts())
-        self.progress.say(f"trial {proposal.number} stopped: {proposal.chain.label}: {reason}")
+    def _stopped(self, trial: HeldTrial, reason: str) -> None:
+        self._ended(trial, reason, "stopped")
 
-    def _failed(self, proposal: Proposal, reason: str) -> None:
-        self.study.tell_failed(proposal.number, reason)
+    def _failed(self, trial: HeldTrial, reason: str) -> None:
+        self._ended(trial, reason, "failed")
+
+    def _ended(self, trial: HeldTrial, reason: str, what: str) -> None:
+        try:
+            (self.desk.prune if what == "stopped" else self.desk.fail)(trial, reason)
+        except LeaseLostError:
+            self.progress.say(f"trial {trial.number}: another worker has taken it over")
+            return
         self.progress.update(stage=None, **self._counts())
-        self.progress.say(f"trial {proposal.number} failed: {proposal.chain.label}: {reason}")
+        self.progress.say(f"trial {trial.number} {what}: {trial.chain.label}: {reason}")
+
+    def _again_or_failed(self, trial: HeldTrial, reason: str) -> None:
+        """Leave a trial for another try after an error that may pass, or give it up."""
+        most, tried = self.plan.settings.max_retries, trial.lease.failures
+        if tried >= most:
+            self._failed(trial, reason)
+            return
+        self.desk.give_back(trial, failed=True)
+        self.progress.update(stage=None)
+        self.progress.say(f"trial {trial.number} is tried again ({tried + 1} of at most {most}): {reason}")
 
     def _counts(self) -> dict[str, object]:
         rows = self.study.rows()
@@ -220,12 +254,6 @@ class SearchWorker:
             "best_val_accuracy": best[0].search_val_accuracy if best else None,
             "blkd_val_accuracy": blkd.search_val_accuracy if blkd else None,
         }
-
-    def _is_alive(self, worker_id: str) -> bool:
-        if worker_id == self.worker_id:
-            return False
-        ages = {name: age for name, _, age in self.records.workers.all(self.plan.study_name)}
-        return worker_id in ages and not is_gone(worker_id, ages[worker_id])
 
 
 def _reasons(rows: Sequence[TrialRow]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from tasearch.domain.errors import StorageError
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.stores.workers import WorkerRecords
@@ -15,6 +17,7 @@ from tasearch.worker.cost import StudyCost
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot
 
+logger = logging.getLogger(__name__)
 PUBLISH_SECONDS = 2.0
 READING_SECONDS = 30.0
 """How often is said how far the first reading of images that stay in their files has come."""
@@ -122,7 +125,11 @@ class Progress:
     def _show(self) -> None:
         self._published_at = time.monotonic()
         snapshot = self._timed()
-        self._records.put(self.now.study_name, self._worker_id, dataclasses.asdict(snapshot))
+        try:
+            self._records.put(self.now.study_name, self._worker_id, dataclasses.asdict(snapshot))
+        except StorageError as error:
+            # Only for people to look at: work goes on while the database is away.
+            logger.debug("the state of this worker was not published: %s", error.message)
         self._display.refresh(snapshot)
 
     def _timed(self) -> Snapshot:

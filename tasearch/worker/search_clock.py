@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -9,7 +10,8 @@ from tasearch.stores.studies import StudyRecords
 from tasearch.training.loop import InterruptedStage
 
 _KEY = "search_clock"
-_TICK_SECONDS = 1.0
+_TICK_SECONDS, _LAZY_TICK_SECONDS = 1.0, 10.0
+"""How often a worker counts, with and without a limit."""
 _GAP_SECONDS = 30.0
 """Longer between two ticks of any worker, and nobody was searching meanwhile."""
 
@@ -24,7 +26,8 @@ class SearchClock:
     def __init__(self, studies: StudyRecords, study_name: str, limit_seconds: float | None) -> None:
         """`limit_seconds`: None for no limit; the time is counted all the same, for a later call that has one."""
         self._studies, self._study_name, self._limit = studies, study_name, limit_seconds
-        self._ticked_at = -_TICK_SECONDS
+        self._tick_seconds = _LAZY_TICK_SECONDS if limit_seconds is None else _TICK_SECONDS
+        self._ticked_at = -math.inf
         self._spent = 0.0
 
     @property
@@ -39,7 +42,7 @@ class SearchClock:
             raise OutOfTime
 
     def _tick(self) -> None:
-        if time.monotonic() - self._ticked_at < _TICK_SECONDS:
+        if time.monotonic() - self._ticked_at < self._tick_seconds:
             return
         attrs = self._studies.edit_attrs(self._study_name, _ticked)
         self._ticked_at, self._spent = time.monotonic(), float(attrs[_KEY]["spent"])

@@ -10,18 +10,20 @@ from typing import Any
 
 import torch
 
-from tasearch.chain.run import StageRunner, Stores, Watcher
+from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores, Watcher
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.domain.fingerprint import plain
-from tasearch.search.study import ChainStudy, close_storage, open_storage
+from tasearch.search.storage import close_storage, open_storage
+from tasearch.search.study import ChainStudy
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
 from tasearch.stores.engine import engine_kwargs, parse_storage_url, tune, url_text
 from tasearch.stores.home import Home
+from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
@@ -130,7 +132,7 @@ class Session:
         finally:
             records.close()
 
-    def _runner(self, records: Records, owner: str, watcher: Watcher) -> StageRunner:
+    def _runner(self, records: Records, owner: str, watcher: Watcher, keeper: LeaseKeeper | None = None) -> StageRunner:
         stores = Stores(
             stages=records.stages,
             artifacts=self.artifacts,
@@ -144,6 +146,7 @@ class Session:
             owner=owner,
             watcher=watcher,
             checkpoint_seconds=self.settings.checkpoint_seconds,
+            keeper=keeper,
         )
 
     def _run(self, records: Records, study: ChainStudy) -> StageCounts:
@@ -159,18 +162,28 @@ class Session:
             display=self.display,
             stop=self.stop,
         )
-        runner = self._runner(records, worker_id, progress)
+        keeper = LeaseKeeper(LEASE_SECONDS / 4)
+        runner = self._runner(records, worker_id, progress, keeper)
         try:
             search = SearchWorker(
-                self.plan, records=records, study=study, runner=runner, progress=progress, worker_id=worker_id
+                self.plan,
+                records=records,
+                study=study,
+                runner=runner,
+                progress=progress,
+                keeper=keeper,
+                worker_id=worker_id,
             )
             search.run()
-            finals = FinalsWorker(self.plan, records=records, runner=runner, progress=progress)
+            finals = FinalsWorker(
+                self.plan, records=records, runner=runner, progress=progress, keeper=keeper, worker_id=worker_id
+            )
             verdict = finals.run(study.rows(), progress.now.nokd_val_accuracy or 0.0)
             if verdict is not None:
                 study.set_attr("verdict", verdict.text)
             return StageCounts(trained=progress.now.stages_trained, reused=progress.now.stages_reused)
         finally:
+            keeper.close()
             progress.close()
 
     def _open_study(self, records: Records) -> ChainStudy:

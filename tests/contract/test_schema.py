@@ -11,7 +11,7 @@ from tasearch.domain.errors import StorageError
 from tasearch.stores.engine import open_engine
 from tasearch.stores.schema import VERSION_TABLE, Base, is_ours, migrate
 
-TABLES = {f"tasearch_{name}" for name in ("studies", "stages", "study_stages", "finals", "workers")}
+TABLES = {f"tasearch_{name}" for name in ("studies", "stages", "study_stages", "finals", "leases", "workers")}
 
 
 @pytest.fixture

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from tasearch.chain.run import StageRunner
+from tasearch.chain.run import StageBusyError, StageRunner
 from tasearch.cli.display import Silent
 from tasearch.config.settings import Settings
 from tasearch.domain.result import EpochResult, FinalRow, Role, StageResult, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import StageSpec
 from tasearch.search.standing import stored_rule
+from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records, open_records
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker
@@ -34,10 +36,16 @@ class Trained:
         self.records, self.levels = records, levels
         self.asked: list[tuple[str, int]] = []
         self.tested: list[tuple[str, int]] = []
+        self.busy: list[str] = []
+        """Arms that another worker trains when they are first asked for."""
         self.opened_after: list[int] = []
         """For each test accuracy, how many runs of the finals had no val accuracy then."""
 
-    def run(self, spec: StageSpec) -> StageResult:
+    def run(self, spec: StageSpec, *, wait: bool = True) -> StageResult:
+        arm = arm_of(spec)
+        if not wait and arm in self.busy:
+            self.busy.remove(arm)
+            raise StageBusyError(spec, "elsewhere:1:x")
         if spec.student.name == "plain2":
             self.asked.append((arm_of(spec), spec.replicate))
         return StageResult(
@@ -94,16 +102,23 @@ class Place:
         self.records = open_records(url)
         self.records.studies.create("s", {}, {}, {})
 
-    def worker(self, runner: Trained, plan: StudyPlan) -> FinalsWorker:
+    def worker(self, runner: Trained, plan: StudyPlan, worker_id: str = "host:1:x") -> FinalsWorker:
         progress = Progress(
             first_snapshot(plan),
             cost=study_cost(plan),
             records=self.records.workers,
-            worker_id="host:1:x",
+            worker_id=worker_id,
             display=Silent(),
             stop=StopFlag(),
         )
-        return FinalsWorker(plan, records=self.records, runner=cast(StageRunner, runner), progress=progress)
+        return FinalsWorker(
+            plan,
+            records=self.records,
+            runner=cast(StageRunner, runner),
+            progress=progress,
+            keeper=LeaseKeeper(60.0),
+            worker_id=worker_id,
+        )
 
     def run(self, levels: dict[str, float], *best: str, **changes: Any) -> tuple[Verdict, Trained]:
         plan, runner = plan_of(**changes), Trained(self.records, levels)
@@ -227,29 +242,53 @@ def test_progress_counts_the_runs_of_the_looks_so_far(place: Place) -> None:
 
 def test_a_run_that_another_worker_trains_is_left_to_it_while_there_are_others(place: Place) -> None:
     plan, runner = plan_of(replicates=1, max_replicates=1), Trained(place.records, EVEN)
-    trials = trials_of(plan)
-    chain = trials[1].chain
-    assert chain is not None
-    place.records.stages.claim(plan.stages.chain(chain, 1)[0], "elsewhere:1:x", 60.0)
-    place.worker(runner, plan).run(trials, 0.4)
-    assert runner.asked[-1] == ("plain4", 1)
+    runner.busy = ["plain4"]
+    place.worker(runner, plan).run(trials_of(plan), 0.4)
+    assert runner.asked[0] != ("plain4", 1)
+    assert ("plain4", 1) in runner.asked
+
+
+def test_a_run_whose_outcome_is_known_is_written_down_and_not_trained_again(place: Place) -> None:
+    """A worker died between the end of its lease and the row of the finals."""
+    plan, runner = plan_of(replicates=1, max_replicates=1), Trained(place.records, EVEN)
+    place.records.finals.record_val = _killed  # type: ignore[assignment,method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        place.worker(runner, plan).run(trials_of(plan), 0.4)
+    del place.records.finals.record_val
+    assert place.worker(runner, plan).run(trials_of(plan), 0.4) is not None
+    assert len(runner.asked) == len(set(runner.asked)) == 4
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_of_a_worker_that_lost_its_lease_is_not_recorded(place: Place) -> None:
+    plan, runner = plan_of(replicates=1, max_replicates=1), Trained(place.records, EVEN)
+    worker, run = place.worker(runner, plan), runner.run
+    stolen: list[str] = []
+
+    def steal(spec: StageSpec, *, wait: bool = True) -> StageResult:
+        with place.records.engine.begin() as connection:
+            if not stolen:
+                connection.exec_driver_sql(
+                    "UPDATE tasearch_leases SET owner = 'other:1:x', attempt = 2, leased_until = 0"
+                )
+                stolen.append(arm_of(spec))
+        return run(spec, wait=wait)
+
+    runner.run = steal  # type: ignore[method-assign]
+    worker.run(trials_of(plan), 0.4)
+    assert len(runner.asked) - len(set(runner.asked)) == 1
 
 
 def test_two_workers_side_by_side_give_one_verdict_and_open_test_once(place: Place) -> None:
-    """The second works whenever the first has finished a run, so that they meet at every look."""
     plan = plan_of()
     first, second = Trained(place.records, RESNET14_LOSES), Trained(place.records, RESNET14_LOSES)
-    other = place.worker(second, plan)
-    verdicts: list[Verdict | None] = []
-    run = first.run
-
-    def interrupted(spec: StageSpec) -> StageResult:
-        if len(first.asked) == 5 and not verdicts:
-            verdicts.append(other.run(trials_of(plan), 0.4))
-        return run(spec)
-
-    first.run = interrupted  # type: ignore[method-assign]
-    verdicts.append(place.worker(first, plan).run(trials_of(plan), 0.4))
+    workers = [place.worker(runner, plan, name) for runner, name in ((first, "host:1:x"), (second, "host:2:y"))]
+    with ThreadPoolExecutor(2) as pool:
+        verdicts = list(pool.map(lambda worker: worker.run(trials_of(plan), 0.4), workers))
     assert verdicts[0] == verdicts[1]
+    assert not set(first.asked) & set(second.asked)
     assert len(first.tested) + len(second.tested) == 18
     assert len(place.attrs["test_opened"]) == 1

@@ -1,0 +1,164 @@
+"""Trials and who does them: take one, give it back, say what came out of it, each exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasearch.chain.run import LEASE_SECONDS
+from tasearch.domain.errors import LeaseLostError
+from tasearch.domain.result import StageResult
+from tasearch.domain.spec import ChainSpec, StageSpec
+from tasearch.search.study import ChainStudy, Proposal
+from tasearch.stores.keeper import Held, LeaseKeeper
+from tasearch.stores.leases import Lease, LeaseRow, LeaseState
+from tasearch.stores.owner import is_known_dead
+from tasearch.stores.records import Records
+from tasearch.stores.turns import turn
+
+
+@dataclass(kw_only=True)
+class HeldTrial:
+    """A trial that this worker has the lease on."""
+
+    number: int
+    chain: ChainSpec
+    lease: Lease
+    held: Held
+    results: list[StageResult] = field(default_factory=list)
+    """Of the chain's stages that are there, from the teacher down."""
+    trained: int = 0
+    """Stages that this worker trained for it."""
+    waits_for: StageSpec | None = None
+    """A stage of it that another worker trains."""
+
+
+class TrialDesk:
+    """Hands out the trials of one study to this worker and takes back what came out.
+
+    An outcome is stored with the end of the lease, by one conditional UPDATE, and then told to Optuna. A worker that
+    dies in between leaves a trial whose outcome is known: whoever comes next tells it.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: ChainStudy,
+        records: Records,
+        keeper: LeaseKeeper,
+        worker_id: str,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._study, self._records, self._keeper, self._worker_id = study, records, keeper, worker_id
+        self._lease_seconds = lease_seconds
+        self._mine: set[int] = set()
+
+    def take(self, budget: int) -> HeldTrial | None:
+        """Return a trial whose worker is gone, else a new one; None where all of the budget is taken or all chains are.
+
+        `budget`: trials of the whole study. One worker at a time, or two would share the last trial of the budget.
+        """
+        if not self._may_have_work(budget):
+            return None
+        with turn(self._records.studies, self._study.name, self._worker_id):
+            for number, row in self._left_behind():
+                taken = self._adopt(number, row)
+                if taken is not None:
+                    return taken
+            while self._study.num_counted() < budget:
+                self._study.requeue_out_of_time()
+                proposal = self._study.ask(self._worker_id)
+                if proposal is None:
+                    return None
+                lease = self._claim(proposal.number)
+                if lease is not None:
+                    return self._holding(proposal, lease)
+        return None
+
+    def complete(self, trial: HeldTrial, val_accuracy: float, attrs: Mapping[str, Any]) -> None:
+        """Record a completed trial. Raises LeaseLostError where another worker has it by now."""
+        self._end(trial, {"state": "complete", "val_accuracy": val_accuracy, "attrs": dict(attrs)})
+
+    def fail(self, trial: HeldTrial, reason: str) -> None:
+        """Record a trial that cannot be completed. Raises LeaseLostError."""
+        self._end(trial, {"state": "failed", "reason": reason})
+
+    def prune(self, trial: HeldTrial, reason: str) -> None:
+        """Record a trial that is not worth finishing, or not now. Raises LeaseLostError."""
+        self._end(trial, {"state": "pruned", "reason": reason})
+
+    def give_back(self, trial: HeldTrial, *, failed: bool = False) -> None:
+        """Leave a trial to whoever is next, this worker among them; `failed`: after an error."""
+        self._let_go(trial)
+        with contextlib.suppress(LeaseLostError):
+            self._records.leases.release(trial.lease, failed=failed)
+
+    def forget(self, trial: HeldTrial) -> None:
+        """Let go of a trial that another worker has taken over."""
+        self._let_go(trial)
+
+    def _may_have_work(self, budget: int) -> bool:
+        """Whether a turn is worth asking for."""
+        return self._study.num_counted() < budget or any(True for _ in self._left_behind())
+
+    def _left_behind(self) -> Iterator[tuple[int, LeaseRow | None]]:
+        """Yield the running trials that no live worker holds."""
+        running = [number for number in self._study.running() if number not in self._mine]
+        leases = self._records.leases.find_many(self._study.name, map(_subject, running))
+        for number in running:
+            row = leases.get(_subject(number))
+            if row is None or row.state is not LeaseState.HELD or row.has_run_out or self._is_dead(row.owner):
+                yield number, row
+
+    def _is_dead(self, owner: str | None) -> bool:
+        # A lease of this very process that it does not know of is from an earlier run in it.
+        return owner is None or owner == self._worker_id or is_known_dead(owner)
+
+    def _adopt(self, number: int, row: LeaseRow | None) -> HeldTrial | None:
+        """Take up a trial in place, or tell what is known of it."""
+        if row is not None and row.outcome is not None:
+            self._tell(number, row.outcome)
+            return None
+        lease = self._claim(number, dead_owner=row.owner if row is not None and self._is_dead(row.owner) else None)
+        if lease is None:
+            return None
+        proposal = self._study.resume(number, self._worker_id)
+        if proposal is None:
+            self._records.leases.release(lease)
+            return None
+        return self._holding(proposal, lease)
+
+    def _claim(self, number: int, dead_owner: str | None = None) -> Lease | None:
+        dead = () if dead_owner is None else (dead_owner,)
+        return self._records.leases.claim(
+            self._study.name, _subject(number), self._worker_id, self._lease_seconds, dead_owners=dead
+        )
+
+    def _holding(self, proposal: Proposal, lease: Lease) -> HeldTrial:
+        held = self._keeper.keep(lambda: self._records.leases.renew(lease, self._lease_seconds))
+        self._mine.add(proposal.number)
+        return HeldTrial(number=proposal.number, chain=proposal.chain, lease=lease, held=held)
+
+    def _let_go(self, trial: HeldTrial) -> None:
+        self._keeper.drop(trial.held)
+        self._mine.discard(trial.number)
+
+    def _end(self, trial: HeldTrial, outcome: dict[str, Any]) -> None:
+        self._let_go(trial)
+        self._records.leases.end(trial.lease, outcome)
+        self._tell(trial.number, outcome)
+
+    def _tell(self, number: int, outcome: Mapping[str, Any]) -> None:
+        """Hand an outcome on to Optuna; told twice, the first stays."""
+        if outcome["state"] == "complete":
+            self._study.tell_complete(number, outcome["val_accuracy"], outcome["attrs"])
+        elif outcome["state"] == "pruned":
+            self._study.tell_pruned(number, outcome["reason"])
+        else:
+            self._study.tell_failed(number, outcome["reason"])
+
+
+def _subject(number: int) -> str:
+    return f"trial {number}"
