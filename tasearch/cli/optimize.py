@@ -35,13 +35,14 @@ def command(
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text
     from tasearch.training.loop import InterruptedStage
+    from tasearch.worker.gpus import on_first_gpu
     from tasearch.worker.session import Session
     from tasearch.worker.signals import stop_on_signals
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
         session = None
         try:
-            session = Session(settings, display, stop)
+            session = Session(on_first_gpu(settings), display, stop)
             if dry_run:
                 _print_forecast(session.forecast(), as_json)
                 return 0

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+import torch
 
 from tests.image_folder import make_image_folder
 from tests.unit.cli.conftest import SMALL, Run
@@ -68,6 +69,13 @@ def test_a_ta_that_is_no_rung(refuse_optimize: Run, tas: str, named: str) -> Non
         ("--epochs", "1.5", "integer"),
         ("--replicates", "0", "greater than or equal to 1"),
         ("--workers", "0", "greater than or equal to 1"),
+        ("--gpus", "0,0", "named twice"),
+        ("--gpus", "-1", "greater than or equal to 0"),
+        ("--gpus", "all", "integer"),
+        ("--workers-per-gpu", "0", "greater than or equal to 1"),
+        ("--launcher", "dask", "'local' or 'ray'"),
+        ("--gpus-per-worker", "0", "greater than 0"),
+        ("--gpus-per-worker", "0.5", "only --launcher ray gives out GPUs"),
         ("--replicates", "two", "integer"),
         ("--max-replicates", "0", "greater than or equal to 1"),
         ("--finalists", "0", "greater than or equal to 1"),
@@ -90,6 +98,12 @@ def test_a_setting_out_of_its_range_is_named_with_value_and_range(
     assert answer.error.startswith(f"{flag}: got '{value}'")
     assert allowed in answer.error
     assert answer.hint.startswith(f"{flag}: ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("flag", ["--gpus", "--workers-per-gpu"])
+def test_gpus_on_a_machine_without_one(refuse_optimize: Run, flag: str) -> None:
+    assert refuse_optimize([flag, "1"]).error.startswith(f"{flag} 1: this call computes on the CPU; torch sees 0")
 
 
 def test_a_batch_of_more_images_than_there_are_is_refused(refuse_optimize: Run) -> None:
