@@ -141,7 +141,7 @@ class Settings(BaseModel):
         "local", description="Where the workers are: local (this machine) or ray (actors on a running Ray cluster)."
     )
     gpus_per_worker: FiniteFloat | None = Field(
-        None, gt=0, description="GPUs, or the part of one, that Ray gives each worker, e.g. 0.125. [none]"
+        None, gt=0, le=1, description="The GPU, or the part of one, that Ray gives each worker, e.g. 0.125. [none]"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")
