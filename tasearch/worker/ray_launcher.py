@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import signal
+import os
+import socket
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -32,6 +35,9 @@ _PATIENCE_SECONDS = 30.0
 """How long an actor may be silent after the study's end, or run on after it was asked to end."""
 _MOST_RESTARTS = 100
 """Of one actor: nodes come and go for days, but a worker that always crashes must not do so for ever."""
+
+_CONNECT_SECONDS = 10.0
+_HOW_TO_START = "start one (`ray start --head`, further nodes with `ray start --address HOST:PORT`), or set RAY_ADDRESS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,21 +227,39 @@ class _Member:
 @contextlib.contextmanager
 def _connected(ray: Any) -> Iterator[None]:
     """Connect to the cluster that RAY_ADDRESS names, or else the one that this machine is part of."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    _check_reachable(os.environ.get("RAY_ADDRESS") or _address_left_by_ray())
     try:
-        # Output of the actors' processes stays in Ray's logs: stdout here is the answer's alone.
+        # Output of the actors' processes stays in Ray's logs; what they do is shown by their lines.
         ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise ConfigError(
-            f"--launcher ray: no running Ray cluster was found ({str(error).splitlines()[0]})",
-            hint="start one (`ray start --head`, further nodes with `ray start --address`), or set RAY_ADDRESS",
+            f"--launcher ray: no running Ray cluster was found ({str(error).splitlines()[0]})", hint=_HOW_TO_START
         ) from None
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    # Ray prints that a node died on stdout, which is the answer's alone.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _address_left_by_ray() -> str:
+    """Return where `ray start` on this machine said that its cluster is."""
+    left = Path(tempfile.gettempdir(), "ray", "ray_current_cluster")
+    return left.read_text(encoding="utf-8").strip() if left.is_file() else ""
+
+
+def _check_reachable(address: str) -> None:
+    """Raise ConfigError where nothing listens at `host:port`; Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        return
     try:
-        yield
-    finally:
-        ray.shutdown()
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(
+            f"--launcher ray: no Ray cluster answers at {address}: {error.strerror or error}", hint=_HOW_TO_START
+        ) from None
 
 
 def _refuse_recorded_password(url: str) -> None:
