@@ -188,8 +188,8 @@ class _Crew:
         try:
             outcome: Outcome = self._ray.get(member.result)
         except self._ray.exceptions.RayError as error:
-            lines = str(error).strip().splitlines()
-            outcome = Outcome(exit_code=1, message=f"Ray gave a worker up: {lines[-1].strip() if lines else error!r}")
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+            outcome = Outcome(exit_code=1, message=f"Ray gave a worker up: {reason}")
         for text in outcome.said:
             self._display.line(text)
         if outcome.message and outcome.message not in self._told:

@@ -15,11 +15,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.conftest import BUDGET, TRIALS, Done, Place
+from tests.acceptance.conftest import BUDGET, Done, Place
 
 pytest.importorskip("ray", reason="needs the package ray: pip install 'tasearch[ray]'")
 
-ON_RAY = ("--launcher", "ray", "--workers", "2", "--epochs", "12", "--json")
+ON_RAY = ("--launcher", "ray", "--workers", "2", "--epochs", "8", "--json")
+TRIALS = 4
 _SMALL_STORE = 80 * 2**20
 """Bytes of Ray's object store, the least it takes: nothing of ours goes through it."""
 _NOTICE = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
@@ -43,7 +44,15 @@ class TwoNodes:
         """Process numbers of the actors of a node."""
         (raylet,) = node.all_processes["raylet"]
         below = psutil.Process(raylet.process.pid).children(recursive=True)
-        return {process.pid for process in below if "ray::RayWorker" in " ".join(process.cmdline())}
+        return {process.pid for process in below if _is_actor(process)}
+
+
+def _is_actor(process: psutil.Process) -> bool:
+    try:
+        return "ray::RayWorker" in " ".join(process.cmdline())
+    except psutil.Error:
+        # It has just ended.
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +119,7 @@ def refused(two_nodes: TwoNodes, tmp_path_factory: pytest.TempPathFactory, image
 
 @pytest.fixture(scope="module")
 def killed(two_nodes: TwoNodes, place: Place, refused: object) -> Killed:
-    run = place.optimize(*ON_RAY)
+    run = place.optimize(*ON_RAY, trials=TRIALS)
     run.wait_for("trial 0: ")
     deadline = time.monotonic() + 120
     while len(place.rows("SELECT worker_id FROM tasearch_workers")) < 2:
@@ -139,7 +148,7 @@ def test_every_stage_has_one_completion(killed: Killed, place: Place) -> None:
 
 
 def test_ray_starts_the_lost_worker_again_on_the_other_node(killed: Killed) -> None:
-    assert not psutil.pid_exists(killed.died)
+    assert not psutil.pid_exists(killed.died) or not _is_actor(psutil.Process(killed.died))
     assert len(killed.restarted) == 1
 
 
