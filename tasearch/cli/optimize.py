@@ -35,17 +35,24 @@ def command(
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text
     from tasearch.training.loop import InterruptedStage
+    from tasearch.worker.gpus import on_first_gpu
+    from tasearch.worker.ray_launcher import import_ray, run_on_ray
+    from tasearch.worker.ray_settings import settings_of_driver
     from tasearch.worker.session import Session
     from tasearch.worker.signals import stop_on_signals
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
         session = None
         try:
-            session = Session(settings, display, stop)
+            on_ray = settings.launcher == "ray"
+            if on_ray:
+                # Before data are read: it may be missing.
+                import_ray()
+            session = Session(settings_of_driver(settings) if on_ray else on_first_gpu(settings), display, stop)
             if dry_run:
                 _print_forecast(session.forecast(), as_json)
                 return 0
-            counts = session.run()
+            counts = run_on_ray(session) if on_ray else session.run()
         except KeyboardInterrupt:
             display.line("stopped before anything was trained; the same command begins again")
             return stop.exit_code

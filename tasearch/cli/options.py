@@ -80,6 +80,9 @@ def _metavar(name: str) -> str:
         "tas": "A,B,...",
         "temperatures": "T,T,...",
         "kd_weights": "W,W,...",
+        "gpus": "N,N,...",
+        "workers_per_gpu": "K",
+        "gpus_per_worker": "X",
     }.get(name, name.upper().rpartition("_")[2])
 
 

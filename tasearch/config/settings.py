@@ -21,6 +21,8 @@ Temperature = Annotated[FiniteFloat, Field(gt=0)]
 KdWeight = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+GpuIndex = Annotated[int, Field(ge=0)]
+GpuIndices = Annotated[tuple[GpuIndex, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 FREE = frozenset(
@@ -36,6 +38,7 @@ FREE = frozenset(
         "max_retries",
     }
     | {"cache_gb", "memory_gb", "timeout"}
+    | {"gpus", "workers_per_gpu", "launcher", "gpus_per_worker"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
 """Settings that may differ from one call of the same study to the next; all others are its identity."""
@@ -60,6 +63,29 @@ class Settings(BaseModel):
         least = info.data.get("replicates")
         if value is not None and least is not None and value < least:
             raise ValueError(f"less than --replicates {least}")
+        return value
+
+    @field_validator("gpus")
+    @classmethod
+    def _names_each_once(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("a GPU is named twice; --workers-per-gpu puts several workers on one")
+        return value
+
+    @field_validator("launcher")
+    @classmethod
+    def _places_workers(cls, value: str, info: ValidationInfo) -> str:
+        if value == "ray" and info.data.get("workers") == "auto":
+            raise ValueError("a cluster grows and shrinks: say --workers N")
+        if value == "ray" and (info.data.get("gpus") or info.data.get("workers_per_gpu")):
+            raise ValueError("Ray chooses the GPUs: --gpus-per-worker takes the place of --gpus and --workers-per-gpu")
+        return value
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _is_for_ray(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("launcher") == "local":
+            raise ValueError("only --launcher ray gives out GPUs; on this machine use --gpus and --workers-per-gpu")
         return value
 
     teacher: str = Field(description="Large model that is to be imitated, e.g. resnet110 or plain10.")
@@ -117,7 +143,18 @@ class Settings(BaseModel):
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        1, description="Worker processes on this machine; auto: one per core on a CPU, one on a GPU."
+        1,
+        description="Worker processes; auto, and beside --gpus: one per core on a CPU, --workers-per-gpu on each GPU.",
+    )
+    gpus: GpuIndices | None = Field(
+        None, description="GPUs to use, e.g. 0,1, counted among the visible ones; each worker sees one. [all visible]"
+    )
+    workers_per_gpu: int | None = Field(None, ge=1, description="Worker processes on each GPU. [1]")
+    launcher: Literal["local", "ray"] = Field(
+        "local", description="Where the workers are: local (this machine) or ray (actors on a running Ray cluster)."
+    )
+    gpus_per_worker: FiniteFloat | None = Field(
+        None, gt=0, le=1, description="The GPU, or the part of one, that Ray gives each worker, e.g. 0.125. [none]"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")

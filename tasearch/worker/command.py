@@ -20,7 +20,9 @@ def command_of(settings: Settings, study_name: str, precision: str) -> str:
     words = ["tasearch", "optimize"]
     for name, field in Settings.model_fields.items():
         value = precision if name == "precision" else getattr(settings, name)
-        if name in _LOCATIONS or value is None or (not field.is_required() and value == field.default):
+        # The device of a call with --gpus follows from them.
+        follows = name == "device" and settings.gpus is not None
+        if name in _LOCATIONS or follows or value is None or (not field.is_required() and value == field.default):
             continue
         words += [flag_of(name), _text(value)]
     if settings.study_name is not None:

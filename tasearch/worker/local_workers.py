@@ -16,7 +16,9 @@ import torch
 
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import NoCompletedTrialError, TasearchError
+from tasearch.training.device import resolve_device
 from tasearch.training.loop import InterruptedStage
+from tasearch.worker.gpus import VISIBLE, Gpu, assign_gpus, gpus_here, workers_on
 from tasearch.worker.progress import Display
 from tasearch.worker.signals import StopFlag, stop_on_signals
 from tasearch.worker.snapshot import Snapshot
@@ -44,13 +46,16 @@ Work = Callable[[Settings, Display, StopFlag], Counts]
 def num_workers(settings: Settings, device: torch.device) -> int:
     """Return how many worker processes a call starts.
 
-    `auto` is one on a GPU and one per core on a CPU (of `--threads` cores each where that is said): nets this small
-    gain little from a second thread (`tests/bench/workers_or_threads.py`).
+    `auto` is `--workers-per-gpu` on each GPU, and one per core on a CPU (of `--threads` cores each where that is
+    said): nets this small gain little from a second thread (`tests/bench/workers_or_threads.py`).
+
+    Raises ConfigError where `--gpus` or `--workers-per-gpu` cannot be met.
     """
+    gpus = gpus_here(settings, device)
+    if gpus:
+        return workers_on(settings, gpus)
     if settings.workers != "auto":
         return settings.workers
-    if device.type != "cpu":
-        return 1
     return max(1, _cores() // (settings.threads or 1))
 
 
@@ -68,8 +73,12 @@ class LocalWorkers:
 
     def __init__(self, work: Work, settings: Settings, count: int, threads: int, display: Display) -> None:
         """`count` processes will do `work` on the same study, each with `threads` threads."""
-        self._work, self._count, self._display = work, count, display
-        self._settings = settings.model_copy(update={"workers": 1, "threads": threads})
+        self._work, self._display = work, display
+        gpus = gpus_here(settings, resolve_device(settings.device)) if count else ()
+        # The calling process is the first worker.
+        self._gpus = assign_gpus(gpus, 1 + count)[1:]
+        alone = {"workers": 1, "gpus": None, "workers_per_gpu": None}
+        self._settings = settings.model_copy(update={**alone, "threads": threads})
         self.trained = self.reused = 0
 
     def __enter__(self) -> LocalWorkers:
@@ -78,9 +87,11 @@ class LocalWorkers:
         context = multiprocessing.get_context("spawn")
         level = logging.getLogger("tasearch").level
         self._processes, self._listeners = [], []
-        for _ in range(self._count):
+        for gpu in self._gpus:
             ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(self._work, self._settings, level, theirs))
+            # A worker that sees one GPU alone: that is the first one it counts.
+            settings = self._settings.model_copy(update={"device": "cuda:0"}) if gpu else self._settings
+            process = context.Process(target=_run, args=(self._work, settings, level, theirs, gpu))
             process.start()
             theirs.close()
             listener = threading.Thread(target=self._listen, args=(ours,), daemon=True)
@@ -131,8 +142,11 @@ class _Messenger:
             self._messages.send(text)
 
 
-def _run(work: Work, settings: Settings, log_level: int, messages: Connection) -> None:
-    """Do the work in a process of its own."""
+def _run(work: Work, settings: Settings, log_level: int, messages: Connection, gpu: Gpu | None) -> None:
+    """Do the work in a process of its own, which sees no GPU but `gpu` where one is given."""
+    if gpu is not None:
+        # CUDA reads it when it is first used, not when torch is imported; so do processes that this one starts.
+        os.environ[VISIBLE] = gpu.entry
     # Ctrl-C reaches the whole group of a terminal; this worker is told by its parent instead, once.
     os.setpgid(0, 0)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+import torch
 
 from tests.image_folder import make_image_folder
 from tests.unit.cli.conftest import SMALL, Run
@@ -68,6 +70,13 @@ def test_a_ta_that_is_no_rung(refuse_optimize: Run, tas: str, named: str) -> Non
         ("--epochs", "1.5", "integer"),
         ("--replicates", "0", "greater than or equal to 1"),
         ("--workers", "0", "greater than or equal to 1"),
+        ("--gpus", "0,0", "named twice"),
+        ("--gpus", "-1", "greater than or equal to 0"),
+        ("--gpus", "all", "integer"),
+        ("--workers-per-gpu", "0", "greater than or equal to 1"),
+        ("--launcher", "dask", "'local' or 'ray'"),
+        ("--gpus-per-worker", "0", "greater than 0"),
+        ("--gpus-per-worker", "0.5", "only --launcher ray gives out GPUs"),
         ("--replicates", "two", "integer"),
         ("--max-replicates", "0", "greater than or equal to 1"),
         ("--finalists", "0", "greater than or equal to 1"),
@@ -90,6 +99,32 @@ def test_a_setting_out_of_its_range_is_named_with_value_and_range(
     assert answer.error.startswith(f"{flag}: got '{value}'")
     assert allowed in answer.error
     assert answer.hint.startswith(f"{flag}: ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("flag", ["--gpus", "--workers-per-gpu"])
+def test_gpus_on_a_machine_without_one(refuse_optimize: Run, flag: str) -> None:
+    assert refuse_optimize([flag, "1"]).error.startswith(f"{flag} 1: this call computes on the CPU; torch sees 0")
+
+
+def test_the_launcher_without_ray_names_what_to_install(refuse_optimize: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    answer = refuse_optimize(["--launcher", "ray"])
+    assert "`ray` is not installed" in answer.error
+    assert "pip install 'tasearch[ray]'" in answer.hint
+
+
+def test_a_ray_cluster_that_is_not_there(refuse_optimize: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    answer = refuse_optimize(["--launcher", "ray"])
+    assert "no Ray cluster answers at 127.0.0.1:1" in answer.error
+    assert "ray start --head" in answer.hint
+
+
+@pytest.mark.parametrize("flags", [["--workers", "auto"], ["--gpus", "0"], ["--workers-per-gpu", "2"]], ids=str)
+def test_what_ray_decides_is_refused_beside_it(refuse_optimize: Run, flags: list[str]) -> None:
+    assert refuse_optimize(["--launcher", "ray", *flags]).error.startswith("--launcher: got 'ray'")
 
 
 def test_a_batch_of_more_images_than_there_are_is_refused(refuse_optimize: Run) -> None:

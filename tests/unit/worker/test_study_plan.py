@@ -124,5 +124,11 @@ def test_the_command_holds_what_is_not_default() -> None:
     )
 
 
+def test_the_command_names_gpus_as_they_were_asked_for() -> None:
+    settings = settings_of(gpus="1,0", device="cuda:1")
+    assert command_of(settings, "generated", "float32").endswith(" --gpus 1,0")
+    assert "--device" not in command_of(settings, "generated", "float32")
+
+
 def test_the_command_keeps_a_name_that_was_given() -> None:
     assert command_of(settings_of(study_name="my study"), "my study", "float32").endswith("--study-name 'my study'")
