@@ -21,6 +21,7 @@ COMMANDS = {
     "suggest": "Name the TA of the paper's heuristic, half way in accuracy.",
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",
+    "db": "Prepare the database that workers share.",
 }
 
 

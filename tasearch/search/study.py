@@ -9,13 +9,13 @@ from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, StorageInternalError
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from tasearch.domain.errors import ConfigError
+from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
 from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSampler, is_counted
@@ -44,10 +44,20 @@ class Proposal:
 def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:
     """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
 
-    Without `tune` for reading only: nothing then waits for whoever writes.
+    Without `tune` for reading only: nothing then waits for whoever writes. Raises StorageError where the tables are of
+    another version of Optuna.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
+    try:
+        storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
+    except StorageInternalError as error:
+        # What the database said, by which the caller knows whether to try again.
+        raise (error.__cause__ or error) from None
+    except RuntimeError as error:
+        raise StorageError(
+            f"this database is of another version of Optuna: {error}",
+            hint="upgrade optuna, or choose another database with --storage",
+        ) from None
     if tune is not None:
         tune(storage.engine)
     return storage

@@ -176,7 +176,7 @@ class Session:
     def _open_study(self, records: Records) -> ChainStudy:
         """Open the Optuna study; where the name is somebody else's, the record just made is taken back."""
         name = self.plan.study_name
-        storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune))
+        storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune), self.url)
         try:
             return ChainStudy(storage, name, self.plan.space, self.plan.sampler(), self.plan.pruner())
         except ConfigError:
