@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import platform
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -20,11 +22,14 @@ from tasearch.domain.errors import ArtifactError, StorageError
 from tasearch.stores.engine import hide_password
 from tasearch.stores.files import nearest_existing, probe_writable, sweep_abandoned, write_atomically
 
+T = TypeVar("T")
 GRACE_SECONDS = 3600.0
 """An artifact younger than this may have been stored by a worker that has not recorded it yet."""
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"}
 """Protocols without folders: making one would make a bucket, and a write is whole or absent by itself."""
 _ARTIFACT_NAME = r"[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{64})"
+_NOTES = "studies"
+_NOTE_NAME = r"([0-9a-f]{32})\.json"
 _LEFT_OVER_NAME = r"[0-9a-f]{2}/[0-9a-f]{2}/\.?[0-9a-f]{64}\.[0-9a-f]{12}\.tmp|\.tasearch-[0-9a-f]{12}\.probe"
 
 
@@ -65,9 +70,15 @@ class ArtifactStore:
             ) from error
         self._filesystem: Any = filesystem
         self._root = str(root).rstrip("/") or "/"
+        self._below = f"{self._root.rstrip('/')}/"
         self._local = isinstance(filesystem, LocalFileSystem)
         protocols = {filesystem.protocol} if isinstance(filesystem.protocol, str) else set(filesystem.protocol)
         self._has_folders = not protocols & _OBJECT_STORES
+
+    @property
+    def place(self) -> str:
+        """The location for people on other machines: a folder with the host it lies on."""
+        return f"{self.location} on {platform.node()}" if self._local else self.location
 
     def put(self, data: bytes) -> str:
         """Store `data` and return its artifact_id; an intact copy that is there already is left as it is.
@@ -146,19 +157,12 @@ class ArtifactStore:
 
     def files(self) -> list[StoredFile]:
         """Return every artifact, and what writes that were cut off have left. Raises StorageError."""
-        try:
-            self._filesystem.invalidate_cache()
-            found = self._filesystem.find(self._root, detail=True, withdirs=False)
-        except Exception as error:  # every fsspec backend has exceptions of its own
-            raise StorageError(
-                f"cannot list the artifacts under {self.location}: {_reason(error)}",
-                hint="check that the location can be reached and read",
-            ) from error
+        found = self._asked(self._list)
         return [file for path, info in sorted(found.items()) if (file := self._stored_file(path, info)) is not None]
 
     def remove(self, name: str) -> None:
         """Remove a file of `files`; an absent one is no error. Raises StorageError."""
-        path = f"{self._root.rstrip('/')}/{name}"
+        path = f"{self._below}{name}"
         try:
             self._filesystem.rm_file(path)
         except FileNotFoundError:
@@ -169,9 +173,59 @@ class ArtifactStore:
                 hint="check that the location may be written",
             ) from error
 
+    def write_note(self, name: str, text: str) -> None:
+        """Leave a note for whoever else uses this location; a note of that name is replaced. Raises StorageError."""
+        try:
+            self._write(self._note_path(name), text.encode())
+        except Exception as error:  # every fsspec backend has exceptions of its own
+            raise StorageError(
+                f"cannot write under {self.location}: {_reason(error)}",
+                hint="check that the location exists, has space left and may be written",
+            ) from error
+
+    def has_note(self, name: str) -> bool:
+        """Whether a note of that name lies here. Raises StorageError."""
+        return self._asked(lambda: self._find(self._note_path(name)) is not None)
+
+    def notes(self) -> dict[str, str]:
+        """Return every note by name. Raises StorageError."""
+
+        def read() -> dict[str, str]:
+            self._filesystem.invalidate_cache()
+            found = self._filesystem.find(f"{self._below}{_NOTES}", withdirs=False)
+            names = [match[1] for path in found if (match := re.fullmatch(_NOTE_NAME, path.rpartition("/")[2]))]
+            texts = {name: self._read(self._note_path(name)) for name in sorted(names)}
+            return {name: text.decode(errors="replace") for name, text in texts.items() if text is not None}
+
+        return self._asked(read)
+
+    def remove_note(self, name: str) -> None:
+        """Remove a note; an absent one is no error. Raises StorageError."""
+        self.remove(self._note_path(name).removeprefix(self._below))
+
+    def _note_path(self, name: str) -> str:
+        if not re.fullmatch(_NOTE_NAME, f"{name}.json"):
+            raise ValueError(f"note `{name}`; allowed: 32 hexadecimal digits")
+        return f"{self._below}{_NOTES}/{name}.json"
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """Return what `ask` finds; its failure is a StorageError."""
+        try:
+            return ask()
+        except Exception as error:  # every fsspec backend has exceptions of its own
+            raise StorageError(
+                f"cannot read under {self.location}: {_reason(error)}",
+                hint="check that the location can be reached and read",
+            ) from error
+
+    def _list(self) -> dict[str, dict[str, Any]]:
+        self._filesystem.invalidate_cache()
+        found: dict[str, dict[str, Any]] = self._filesystem.find(self._root, detail=True, withdirs=False)
+        return found
+
     def _stored_file(self, path: str, info: dict[str, Any]) -> StoredFile | None:
         """Return what a listed file is to us, or None for a file that is not ours."""
-        name = path.removeprefix(self._root.rstrip("/") + "/")
+        name = path.removeprefix(self._below)
         match = re.fullmatch(_ARTIFACT_NAME, name)
         if match is None and re.fullmatch(_LEFT_OVER_NAME, name) is None:
             return None
@@ -185,7 +239,7 @@ class ArtifactStore:
                 f"`{artifact_id[:80]}` is not an artifact id; allowed: 64 hexadecimal digits",
                 hint="`tasearch status --json` shows the ids of a study",
             )
-        return f"{self._root.rstrip('/')}/{artifact_id[:2]}/{artifact_id[2:4]}/{artifact_id}"
+        return f"{self._below}{artifact_id[:2]}/{artifact_id[2:4]}/{artifact_id}"
 
     def _read(self, path: str) -> bytes | None:
         """Return the bytes, or None where there is no such file."""
@@ -243,7 +297,7 @@ class ArtifactStore:
         fresh = self._has_folders and not self._filesystem.exists(self._root)
         if fresh:
             self._filesystem.makedirs(self._root, exist_ok=True)
-        probe = f"{self._root.rstrip('/')}/.tasearch-{secrets.token_hex(6)}.probe"
+        probe = f"{self._below}.tasearch-{secrets.token_hex(6)}.probe"
         self._filesystem.pipe_file(probe, b"tasearch")
         modified = self._modified(probe)
         self._filesystem.rm_file(probe)
