@@ -30,7 +30,10 @@ _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"}
 _ARTIFACT_NAME = r"[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{64})"
 _NOTES = "studies"
 _NOTE_NAME = r"([0-9a-f]{32})\.json"
-_LEFT_OVER_NAME = r"[0-9a-f]{2}/[0-9a-f]{2}/\.?[0-9a-f]{64}\.[0-9a-f]{12}\.tmp|\.tasearch-[0-9a-f]{12}\.probe"
+_LEFT_OVER_NAME = (
+    r"[0-9a-f]{2}/[0-9a-f]{2}/\.?[0-9a-f]{64}\.[0-9a-f]{12}\.tmp"
+    r"|studies/\.?[0-9a-f]{32}\.json\.[0-9a-f]{12}\.tmp|\.tasearch-[0-9a-f]{12}\.probe"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,16 @@ class StoredFile:
     """None: not an artifact but the rest of a write that was cut off."""
     size: int
     """Bytes."""
+    modified: float
+    """Seconds since 1970 by the clock of the location."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """A note in an artifact location."""
+
+    name: str
+    text: str
     modified: float
     """Seconds since 1970 by the clock of the location."""
 
@@ -187,15 +200,19 @@ class ArtifactStore:
         """Whether a note of that name lies here. Raises StorageError."""
         return self._asked(lambda: self._find(self._note_path(name)) is not None)
 
-    def notes(self) -> dict[str, str]:
-        """Return every note by name. Raises StorageError."""
+    def notes(self) -> list[Note]:
+        """Return every note, by name. Raises StorageError."""
 
-        def read() -> dict[str, str]:
+        def read() -> list[Note]:
             self._filesystem.invalidate_cache()
-            found = self._filesystem.find(f"{self._below}{_NOTES}", withdirs=False)
-            names = [match[1] for path in found if (match := re.fullmatch(_NOTE_NAME, path.rpartition("/")[2]))]
-            texts = {name: self._read(self._note_path(name)) for name in sorted(names)}
-            return {name: text.decode(errors="replace") for name, text in texts.items() if text is not None}
+            found = self._filesystem.find(f"{self._below}{_NOTES}", detail=True, withdirs=False)
+            notes = []
+            for path, info in sorted(found.items()):
+                match = re.fullmatch(_NOTE_NAME, path.rpartition("/")[2])
+                text = None if match is None else self._read(path)
+                if match is not None and text is not None:
+                    notes.append(Note(name=match[1], text=text.decode(errors="replace"), modified=_modified_in(info)))
+            return notes
 
         return self._asked(read)
 

@@ -55,11 +55,20 @@ def write_atomically(path: Path, chunks: Sequence[bytes | memoryview], *, durabl
 
 def sweep_abandoned(folder: Path) -> None:
     """Remove temporary files that a killed process left in `folder` more than an hour ago."""
+    for temporary in abandoned(folder):
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Return the temporary files that a killed process left in `folder` more than an hour ago."""
+    found = []
     with contextlib.suppress(OSError):
-        for temporary in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        for temporary in sorted(folder.glob(f".*{TEMPORARY_SUFFIX}")):
             with contextlib.suppress(OSError):
                 if time.time() - temporary.stat().st_mtime > ABANDONED_SECONDS:
-                    temporary.unlink()
+                    found.append(temporary)
+    return found
 
 
 def probe_writable(folder: Path) -> float:

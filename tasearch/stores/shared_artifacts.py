@@ -37,6 +37,8 @@ class Mark:
     study_name: str
     database: str
     """`database_name` of the study's database."""
+    modified: float
+    """When it was left: seconds since 1970 by the clock of the location."""
 
 
 def check_shared(records: Records, study_name: str, artifacts: ArtifactStore, owner: str) -> None:
@@ -78,14 +80,14 @@ def check_shared(records: Records, study_name: str, artifacts: ArtifactStore, ow
 def marks_of(artifacts: ArtifactStore) -> list[Mark]:
     """Return every mark of a location, also of other databases. Raises StorageError."""
     found = []
-    for token, text in artifacts.notes().items():
+    for note in artifacts.notes():
         try:
-            note = json.loads(text)
-            mark = Mark(token=token, study_name=str(note["study_name"]), database=str(note["database"]))
+            content = json.loads(note.text)
+            study_name, database = str(content["study_name"]), str(content["database"])
         except (ValueError, TypeError, KeyError):
-            # Somebody else's file, or a note that was cut off: unknown, so nothing here is taken for unused.
-            mark = Mark(token=token, study_name="?", database="?")
-        found.append(mark)
+            # Somebody else's file: unknown, so that nothing here is taken for unused.
+            study_name = database = "?"
+        found.append(Mark(token=note.name, study_name=study_name, database=database, modified=note.modified))
     return found
 
 

@@ -99,7 +99,7 @@ def test_no_password_is_in_the_mark(records: Records, study: str, here: Artifact
     row = records.studies.find(study)
     assert row is not None
     password = records.engine.url.password
-    assert not password or str(password) not in json.dumps(row.attrs) + json.dumps(here.notes())
+    assert not password or str(password) not in json.dumps(row.attrs) + str(here.notes())
 
 
 def test_a_note_of_somebody_else_is_a_mark_of_nobody_known(here: ArtifactStore) -> None:
