@@ -22,6 +22,7 @@ COMMANDS = {
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",
     "db": "Prepare the database that workers share.",
+    "doctor": "Find what is wrong and say how to mend it.",
     "gc": "Remove what no study needs any more.",
 }
 

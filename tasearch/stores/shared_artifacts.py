@@ -97,6 +97,11 @@ def token_of(attrs: dict[str, Any]) -> str | None:
     return None if mark is None else str(mark["token"])
 
 
+def place_of(attrs: dict[str, Any]) -> str:
+    """Return where a study with a mark keeps its artifacts."""
+    return str(attrs[_KEY]["location"])
+
+
 def database_name(url: URL | str) -> str:
     """Return what tells a database from others, without user and password."""
     url = make_url(url)
