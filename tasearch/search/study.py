@@ -49,15 +49,22 @@ def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
+        # The versions are compared below: where the constructor refuses, it leaves its connections open.
+        storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs), skip_compatibility_check=True)
     except StorageInternalError as error:
         # What the database said, by which the caller knows whether to try again.
         raise (error.__cause__ or error) from None
-    except RuntimeError as error:
+    found, wanted = storage.get_current_version(), storage.get_head_version()
+    if found != wanted:
+        known = found in storage.get_all_versions()
+        close_storage(storage)
         raise StorageError(
-            f"this database is of another version of Optuna: {error}",
-            hint="upgrade optuna, or choose another database with --storage",
-        ) from None
+            f"Optuna's tables in this database are at version {found}, the installed Optuna {optuna.__version__} works "
+            f"with {wanted}",
+            hint="bring them up to date with `optuna storage upgrade --storage URL`"
+            if known
+            else "upgrade optuna, or choose another database with --storage",
+        )
     if tune is not None:
         tune(storage.engine)
     return storage
