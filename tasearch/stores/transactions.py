@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Double, Engine, create_engine, inspect, text
@@ -82,8 +81,12 @@ def create_tables(create: Callable[[], T], url: URL | str, *, patience: float = 
     deadline = time.monotonic() + patience
     while True:
         try:
-            with nullcontext() if _optuna_is_there(engine) else only_creator(engine):
-                return create()
+            if not _optuna_is_there(engine):
+                with only_creator(engine):
+                    # Asked again: another process may have made them while this one waited.
+                    if not _optuna_is_there(engine):
+                        return create()
+            return create()
         except DBAPIError as error:
             if time.monotonic() > deadline:
                 raise storage_error(error, url) from None
