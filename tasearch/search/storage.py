@@ -7,8 +7,10 @@ from functools import partial, wraps
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
+from tasearch.domain.errors import StorageError
 from tasearch.stores.transactions import patiently
 
 _CALLS = (
@@ -56,10 +58,27 @@ for _name in _CALLS:
 def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:
     """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
 
-    Without `tune` for reading only: nothing then waits for whoever writes.
+    Without `tune` for reading only: nothing then waits for whoever writes. Raises StorageError where the tables are of
+    another version of Optuna.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = PatientStorage(url, engine_kwargs=dict(engine_kwargs))
+    try:
+        # The versions are compared below: where the constructor refuses, it leaves its connections open.
+        storage = PatientStorage(url, engine_kwargs=dict(engine_kwargs), skip_compatibility_check=True)
+    except StorageInternalError as error:
+        # What the database said, by which the caller knows whether to try again.
+        raise (error.__cause__ or error) from None
+    found, wanted = storage.get_current_version(), storage.get_head_version()
+    if found != wanted:
+        known = found in storage.get_all_versions()
+        close_storage(storage)
+        raise StorageError(
+            f"Optuna's tables in this database are at version {found}, the installed Optuna {optuna.__version__} works "
+            f"with {wanted}",
+            hint="bring them up to date with `optuna storage upgrade --storage URL`"
+            if known
+            else "upgrade optuna, or choose another database with --storage",
+        )
     if tune is not None:
         tune(storage.engine)
     return storage

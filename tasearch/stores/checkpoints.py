@@ -10,6 +10,7 @@ from pathlib import Path
 from tasearch.domain.errors import StorageError
 from tasearch.stores.files import header_for, sweep_abandoned, unseal, write_atomically
 
+_SUFFIX = ".checkpoint"
 logger = logging.getLogger(__name__)
 
 
@@ -61,4 +62,9 @@ class CheckpointStore:
     def _path(self, name: str) -> Path:
         if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", name):
             raise ValueError(f"checkpoint name `{name}`; allowed: letters, digits, `.`, `_` and `-`")
-        return self._folder / f"{name}.checkpoint"
+        return self._folder / f"{name}{_SUFFIX}"
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return the files of all checkpoints in a folder; the name of each is its stem."""
+    return sorted(folder.glob(f"*{_SUFFIX}"))

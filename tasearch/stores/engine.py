@@ -82,12 +82,12 @@ def url_text(url: URL | str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def engine_kwargs(url: URL | str) -> dict[str, Any]:
+def engine_kwargs(url: URL | str, *, pooled: bool = True) -> dict[str, Any]:
     """Return the arguments of `create_engine` for this database, to be handed to Optuna's storage too."""
     url = _as_url(url)
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
-    kwargs: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 3}
+    kwargs: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 3} if pooled else {}
     if "connect_timeout" not in url.query:
         kwargs["connect_args"] = {"connect_timeout": 10}
     return kwargs

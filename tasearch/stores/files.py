@@ -14,8 +14,9 @@ from pathlib import Path
 _MAGIC = b"tasearch-sealed-1 "
 HEADER_BYTES = len(_MAGIC) + 64 + 1
 """Length of the header that `seal` puts before the data."""
-_TEMPORARY_SUFFIX = ".tmp"
-_ABANDONED_SECONDS = 3600.0
+TEMPORARY_SUFFIX = ".tmp"
+ABANDONED_SECONDS = 3600.0
+"""A temporary file this old belongs to a process that was killed."""
 
 
 def header_for(data: bytes | memoryview) -> bytes:
@@ -35,7 +36,7 @@ def write_atomically(path: Path, chunks: Sequence[bytes | memoryview], *, durabl
     `durable` also survives a power cut (fsync of the file and its folder). Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}"
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     try:
         with temporary.open("xb") as file:
             for chunk in chunks:
@@ -54,20 +55,32 @@ def write_atomically(path: Path, chunks: Sequence[bytes | memoryview], *, durabl
 
 def sweep_abandoned(folder: Path) -> None:
     """Remove temporary files that a killed process left in `folder` more than an hour ago."""
+    for temporary in abandoned(folder):
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Return the temporary files that a killed process left in `folder` more than an hour ago."""
+    found = []
     with contextlib.suppress(OSError):
-        for temporary in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
+        for temporary in sorted(folder.glob(f".*{TEMPORARY_SUFFIX}")):
             with contextlib.suppress(OSError):
-                if time.time() - temporary.stat().st_mtime > _ABANDONED_SECONDS:
-                    temporary.unlink()
+                if time.time() - temporary.stat().st_mtime > ABANDONED_SECONDS:
+                    found.append(temporary)
+    return found
 
 
-def probe_writable(folder: Path) -> None:
+def probe_writable(folder: Path) -> float:
     """Raise OSError unless a file can be written in the existing `folder`; leaves nothing behind.
 
-    Asks by doing: permission bits say little on network disks, in containers and for root.
+    Asks by doing: permission bits say little on network disks, in containers and for root. Returns the file's
+    modification time: seconds since 1970 by the clock of the file system.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"tasearch")
+        file.flush()
+        return os.fstat(file.fileno()).st_mtime
 
 
 def nearest_existing(folder: Path) -> Path:

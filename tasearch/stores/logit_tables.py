@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -129,20 +130,39 @@ class LogitTables:
         for _, _, size, path in sorted(tables):
             if total <= self._limit:
                 return
-            if not self._is_pinned(path):
-                _unlink(path)
+            if discard_table(path):
                 total -= size
 
-    def _is_pinned(self, path: Path) -> bool:
-        """Whether a living process holds a pin of the table; pins of dead ones are removed."""
-        return any(_is_held(pin) for pin in self._folder.glob(f"{path.stem}.*.pin"))
+
+def idle_tables(folder: Path, seconds: float) -> list[Path]:
+    """Return the tables that nobody has written or read for so long and that no living process has pinned."""
+    found = []
+    for path in sorted(folder.glob("*.table")):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > seconds and not _is_pinned(path, tidy=False):
+                found.append(path)
+    return found
 
 
-def _is_held(pin: Path) -> bool:
+def discard_table(path: Path) -> bool:
+    """Remove a table, unless a living process has pinned it."""
+    if _is_pinned(path):
+        return False
+    _unlink(path)
+    return True
+
+
+def _is_pinned(path: Path, *, tidy: bool = True) -> bool:
+    """Whether a living process holds a pin of the table; with `tidy`, pins of dead ones are removed."""
+    return any(_is_held(pin, tidy) for pin in path.parent.glob(f"{path.stem}.*.pin"))
+
+
+def _is_held(pin: Path, tidy: bool) -> bool:
     try:
         with pin.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _unlink(pin)
+            if tidy:
+                _unlink(pin)
     except FileNotFoundError:
         return False
     except OSError:

@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, DateTime, Dialect, Double, Engine, Integer, String, Text, text
+from sqlalchemy import URL, Connection, DateTime, Dialect, Double, Engine, Integer, String, Text, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -29,6 +29,11 @@ VERSION_TABLE = "tasearch_alembic_version"
 """Our own: a foreign row in Optuna's `alembic_version` makes Optuna refuse the database."""
 NAME_LENGTH = 512
 """Longest study name, as in Optuna's tables."""
+_OPTUNA_TABLES = frozenset(
+    {"studies", "study_directions", "study_user_attributes", "study_system_attributes", "trials", "version_info"}
+    | {"trial_user_attributes", "trial_system_attributes", "trial_params", "trial_values"}
+    | {"trial_intermediate_values", "trial_heartbeats"}
+)
 _ADVISORY_LOCK = 0x7461736561726368
 # Alembic keeps the migration that runs in module globals.
 _migrating = threading.Lock()
@@ -175,7 +180,8 @@ def is_ours(name: str | None, type_: str, _parents: Any) -> bool:
 def migrate(engine: Engine) -> None:
     """Bring an empty or older database up to date; several processes may do so at once.
 
-    Raises StorageError where the database cannot be reached or was made by a newer tasearch.
+    Raises StorageError where the database cannot be reached or written, was made by a newer tasearch, or belongs to
+    another application; nothing is created then.
     """
     scripts = ScriptDirectory.from_config(_config())
     latest = scripts.get_current_head()
@@ -197,6 +203,7 @@ def migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         # Asked again: another process may have upgraded while this one waited for the lock.
         if not is_current(connection):
+            refuse_foreign(connection, engine.url)
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -204,6 +211,22 @@ def migrate(engine: Engine) -> None:
     if not read(engine, is_current, patience=0.0):
         with _migrating:
             write(engine, upgrade, patience=0.0)
+
+
+def refuse_foreign(connection: Connection, url: URL) -> None:
+    """Raise StorageError where the database holds another application's tables and neither Optuna's nor ours."""
+    found = set(inspect(connection).get_table_names())
+    if VERSION_TABLE in found or "studies" in found:
+        return
+    foreign = sorted(name for name in found - _OPTUNA_TABLES if not name.startswith("tasearch_"))
+    if "alembic_version" in found:
+        foreign.append("alembic_version")
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        raise StorageError(
+            f"database {hide_password(url)} belongs to another application: it has tables {shown}",
+            hint="give tasearch a database of its own with --storage",
+        )
 
 
 def _config() -> Config:

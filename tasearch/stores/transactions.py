@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Double, Engine
+from sqlalchemy import URL, Connection, Double, Engine, create_engine, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from tasearch.domain.errors import StorageError
-from tasearch.stores.engine import READ_ONLY, hide_password
+from tasearch.stores.creation_lock import only_creator
+from tasearch.stores.database_errors import storage_error
+from tasearch.stores.engine import READ_ONLY, engine_kwargs, parse_storage_url
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -69,28 +71,35 @@ def write(engine: Engine, work: Callable[[Connection], T], *, patience: float = 
     return _run(engine, work, patience)
 
 
-def create_tables(create: Callable[[], T], *, patience: float = 10.0) -> T:
-    """Run `create`, which makes the tables that are missing, again where another process makes them meanwhile.
+def create_tables(create: Callable[[], T], url: URL | str, *, patience: float = 10.0) -> T:
+    """Run `create`, which makes Optuna's tables where they are missing, as the only process that does so.
 
-    For code that looks and then creates, without a lock, as Optuna's storage does. Raises DBAPIError when it has
-    failed for `patience` seconds.
+    Optuna looks and then creates, without a lock, so it is tried again too: programs other than tasearch may create at
+    the same moment. Raises StorageError when it has failed for `patience` seconds.
     """
+    url = parse_storage_url(url) if isinstance(url, str) else url
+    engine = create_engine(url, poolclass=NullPool, **engine_kwargs(url, pooled=False))
     deadline = time.monotonic() + patience
     while True:
         try:
+            if not _optuna_is_there(engine):
+                with only_creator(engine):
+                    # Asked again: another process may have made them while this one waited.
+                    if not _optuna_is_there(engine):
+                        return create()
             return create()
-        except DBAPIError:
+        except DBAPIError as error:
             if time.monotonic() > deadline:
-                raise
+                raise storage_error(error, url) from None
             time.sleep(_FIRST_PAUSE)
 
 
-def describe(error: DBAPIError, engine: Engine) -> str:
-    """Return the database's own message on one line, without the password."""
-    text = " ".join(str(error.orig or error).split())
-    if engine.url.password:
-        text = text.replace(str(engine.url.password), "***")
-    return text
+def _optuna_is_there(engine: Engine) -> bool:
+    """Whether Optuna has made its tables; it notes their version last."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        return connection.execute(text("SELECT 1 FROM alembic_version")).first() is not None
 
 
 def patiently(call: Callable[[], T], engine: Engine, *, patience: float = PATIENCE_SECONDS) -> T:
@@ -110,10 +119,11 @@ def patiently(call: Callable[[], T], engine: Engine, *, patience: float = PATIEN
             if cause is None or not (passing or error is cause):
                 # What another library makes of an error that will not pass is its answer.
                 raise
-            message = f"database {hide_password(engine.url)} failed: {describe(cause, engine)}"
+            refusal = storage_error(cause, engine.url)
             if not passing or time.monotonic() + pause > deadline:
-                raise StorageError(message, hint="check that the database runs and can be reached") from error
-            logger.warning("%s; trying again in %.1f s", message, pause)
+                # Not chained: the driver's message may quote what it was given.
+                raise refusal from None
+            logger.warning("%s; trying again in %.1f s", refusal.message, pause)
         # Spread out: many workers come back at the same moment.
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, _LONGEST_PAUSE)

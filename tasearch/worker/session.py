@@ -27,6 +27,7 @@ from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
+from tasearch.stores.shared_artifacts import check_shared
 from tasearch.stores.transactions import create_tables
 from tasearch.training.device import configure, environment, resolve_device
 from tasearch.training.precision import faster_precision
@@ -80,8 +81,10 @@ class Session:
             self.dataset = self._load(data_dir)
             self.plan = build_plan(settings, self.dataset)
 
-    def run(self, *, announce: bool = True) -> StageCounts:
+    def run(self, *, announce: bool = True, joins: bool = False) -> StageCounts:
         """Run the study to its verdict, from wherever it stands; `announce` says first what will be done.
+
+        One that `joins` takes part in a study that is there, and changes nothing of what it was told.
 
         Raises InterruptedStage where a signal asked for an end, NoCompletedTrialError where no trial completed.
         """
@@ -91,9 +94,11 @@ class Session:
             records = open_records(self.url)
         try:
             with self._guard.undone_if_refused():
-                self._register(records)
+                self._register(records, joins=joins)
+                check_shared(records, self.plan.study_name, self.artifacts, current_owner())
                 study = self._open_study(records)
-            self._note_budget(records, study, announce=announce)
+            if not joins:
+                self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
             for text in opening_lines(self.plan, self.dataset, self.device, self.workers) if announce else ():
@@ -189,7 +194,7 @@ class Session:
     def _open_study(self, records: Records) -> ChainStudy:
         """Open the Optuna study; where the name is somebody else's, the record just made is taken back."""
         name = self.plan.study_name
-        storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune))
+        storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune), self.url)
         try:
             return ChainStudy(storage, name, self.plan.space, self.plan.sampler(), self.plan.pruner())
         except ConfigError:
@@ -212,14 +217,14 @@ class Session:
         )
         return load_dataset(request, on_read=FirstReading(self.display, self.stop))
 
-    def _register(self, records: Records) -> None:
-        """Create the study's record, or refuse where it exists with another configuration.
+    def _register(self, records: Records, *, joins: bool) -> None:
+        """Create the study's record unless this worker joins, or refuse where it exists with another configuration.
 
         Precision is resolved here, once: what a study was created with is kept, whatever this machine would choose.
         """
         name, identity = self.plan.study_name, self.plan.identity
         stored = records.studies.find(name)
-        if stored is None:
+        if stored is None and not joins:
             plan = self.plan.with_precision(self._resolved_precision(records))
             versions = {library: version(library) for library in LIBRARIES}
             if records.studies.create(name, identity, study_config(plan, self.dataset, self.device), versions):
@@ -232,7 +237,8 @@ class Session:
             )
         refuse_changed_identity(name, stored.identity, identity)
         self.plan = self.plan.with_precision(stored.config["recipe"]["precision"])
-        records.studies.update_config(name, study_config(self.plan, self.dataset, self.device))
+        if not joins:
+            records.studies.update_config(name, study_config(self.plan, self.dataset, self.device))
 
     def _note_budget(self, records: Records, study: ChainStudy, *, announce: bool) -> None:
         """Store the budget that gives what the study has by now, where this call asks for less than is done."""
@@ -270,7 +276,7 @@ class Session:
 
 def _work(settings: Settings, display: Display, stop: StopFlag) -> StageCounts:
     """Take part in the study of these settings: what a further worker process does."""
-    return Session(settings, display, stop).run(announce=False)
+    return Session(settings, display, stop).run(announce=False, joins=True)
 
 
 def database_url(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from tasearch.domain.errors import StorageError
 from tasearch.stores.engine import open_engine
+from tasearch.stores.records import open_records
 from tasearch.stores.schema import VERSION_TABLE, Base, is_ours, migrate
 
 TABLES = {f"tasearch_{name}" for name in ("studies", "stages", "study_stages", "finals", "leases", "workers")}
@@ -94,3 +95,14 @@ def test_untuned_engine_can_be_migrated(storage_url: str) -> None:
     migrate(engine)
     assert set(inspect(engine).get_table_names()) >= TABLES
     engine.dispose()
+
+
+@pytest.mark.parametrize("table", ["albums", "alembic_version"])
+def test_database_of_another_application_is_refused_and_gets_no_table(
+    engine: Engine, storage_url: str, table: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE TABLE {table} (version_num VARCHAR(32))"))
+    with pytest.raises(StorageError, match=f"belongs to another application: it has tables {table}"):
+        open_records(storage_url)
+    assert set(inspect(engine).get_table_names()) == {table}

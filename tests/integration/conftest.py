@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import URL
 
 from tasearch.cli.main import main
 from tests.image_folder import make_image_folder
+from tests.integration.guarded_postgres import Guarded, fresh_database, running_guarded
 
 Study = Callable[..., dict[str, Any]]
 
@@ -41,3 +44,17 @@ def optimize(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Study:
         return answer
 
     return run
+
+
+@pytest.fixture(scope="session")
+def guarded_server() -> Iterator[URL]:
+    """A PostgreSQL of its own that asks for a password."""
+    with running_guarded() as admin:
+        yield admin
+
+
+@pytest.fixture
+def guarded(guarded_server: URL) -> Iterator[Guarded]:
+    """A fresh database in it."""
+    with fresh_database(guarded_server, f"db_{secrets.token_hex(6)}") as database:
+        yield database

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import optuna
 import pytest
 
+from tasearch.cli.main import main
 from tests.integration.conftest import Study
 
 
@@ -24,3 +27,13 @@ def test_the_database_may_be_anywhere_and_is_optunas_too(optimize: Study, storag
     assert study.best_trial.user_attrs["chain"] == "plain6 > plain2"
     storage.remove_session()
     storage.engine.dispose()
+
+
+def test_a_whole_study_keeps_its_weights_in_a_bucket(optimize: Study, bucket: str, tmp_path: Path) -> None:
+    home, artifacts = tmp_path / "home", f"{bucket}/weights"
+    first = optimize("--artifacts", artifacts)
+    assert first["trials"]["complete"] == 3
+    assert not list((home / "artifacts").iterdir())
+    assert main(["doctor", "--verify", "--home", str(home), "--artifacts", artifacts]) == 0
+    assert main(["gc", "--yes", "--home", str(home), "--artifacts", artifacts]) == 0
+    assert optimize("--artifacts", artifacts)["stages"]["trained"] == 0

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import secrets
 from pathlib import Path
 
 import pytest
 
 from tasearch.domain.errors import ArtifactError, StorageError
-from tasearch.stores.artifacts import ArtifactStore
+from tasearch.stores.artifacts import GRACE_SECONDS, ArtifactStore
 
 DATA = b"weights" * 100
 ID = hashlib.sha256(DATA).hexdigest()
 
 
-@pytest.fixture(params=["folder", "file URL", "memory"])
+@pytest.fixture(params=["folder", "file URL", "memory", "s3"])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return f"{request.getfixturevalue('bucket')}/artifacts"
     places = {
         "folder": str(tmp_path / "artifacts"),
         "file URL": f"file://{tmp_path}/artifacts",
@@ -31,6 +35,11 @@ def store(location: str) -> ArtifactStore:
 @pytest.fixture
 def folder(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(str(tmp_path / "artifacts"))
+
+
+def overwrite(store: ArtifactStore, data: bytes) -> None:
+    """Damage the artifact behind the store's back."""
+    store._filesystem.pipe_file(store._path(ID), data)
 
 
 def files(folder: Path) -> list[Path]:
@@ -56,6 +65,38 @@ def test_missing_artifact_says_so(store: ArtifactStore) -> None:
     with pytest.raises(ArtifactError, match=r"is missing") as caught:
         store.get(ID)
     assert store.path_of(ID) in caught.value.message
+
+
+def test_damaged_artifact_says_so(store: ArtifactStore) -> None:
+    store.put(DATA)
+    overwrite(store, b"x" + DATA[1:])
+    with pytest.raises(ArtifactError, match="is damaged"):
+        store.get(ID)
+    store.put(DATA)
+    assert store.get(ID) == DATA, "putting mends it"
+
+
+def test_artifacts_are_listed_with_size_and_age(store: ArtifactStore) -> None:
+    assert store.files() == []
+    before = store.clock()
+    store.put(DATA)
+    (file,) = store.files()
+    assert (file.artifact_id, file.size, file.name) == (ID, len(DATA), f"{ID[:2]}/{ID[2:4]}/{ID}")
+    # Object stores count whole seconds.
+    assert before - 1 <= file.modified <= store.clock() + 1
+
+
+def test_files_of_others_are_not_listed(store: ArtifactStore) -> None:
+    store._filesystem.makedirs(store._root, exist_ok=True)
+    store._filesystem.pipe_file(f"{store._root}/README", b"mine")
+    assert store.files() == []
+
+
+def test_removed_artifact_is_missing(store: ArtifactStore) -> None:
+    store.put(DATA)
+    for _again in range(2):
+        store.remove(store.files()[0].name if store.files() else f"{ID[:2]}/{ID[2:4]}/{ID}")
+        assert not store.exists(ID)
 
 
 def test_check_leaves_nothing_and_the_store_usable(store: ArtifactStore) -> None:
@@ -152,5 +193,33 @@ def test_protocol_without_its_package_is_refused_with_what_to_install(
     monkeypatch.setattr("tasearch.stores.artifacts.url_to_fs", absent)
     with pytest.raises(StorageError, match="not installed") as caught:
         ArtifactStore("s3://key:secret@bucket/folder")
-    assert "s3fs" in caught.value.hint
+    assert "tasearch[s3]" in caught.value.hint
     assert "secret" not in caught.value.message
+
+
+def test_artifact_that_is_put_again_is_young_again(folder: ArtifactStore) -> None:
+    folder.put(DATA)
+    path = Path(folder.path_of(ID))
+    os.utime(path, (0, 0))
+    before = path.stat().st_ino
+    folder.put(DATA)
+    (file,) = folder.files()
+    assert folder.clock() - file.modified < GRACE_SECONDS / 2
+    assert path.stat().st_ino == before
+
+
+def test_rest_of_a_write_that_was_cut_off_is_listed_as_no_artifact(folder: ArtifactStore) -> None:
+    folder.put(DATA)
+    path = Path(folder.path_of(ID))
+    path.rename(path.parent / f".{ID}.0123456789ab.tmp")
+    (file,) = folder.files()
+    assert (file.artifact_id, file.size) == (None, len(DATA))
+
+
+def test_failure_to_look_is_no_absent_artifact(folder: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_args: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(folder._filesystem, "info", fails)
+    with pytest.raises(StorageError, match=r"cannot look for artifact .*Input/output error"):
+        folder.exists(ID)

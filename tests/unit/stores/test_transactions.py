@@ -109,7 +109,7 @@ def test_tables_that_another_process_makes_meanwhile_are_tried_again(engine: Eng
             flaky(connection)
         return "made"
 
-    assert create_tables(create) == "made"
+    assert create_tables(create, engine.url) == "made"
     assert flaky.tries == 3
 
 
@@ -118,5 +118,5 @@ def test_tables_that_cannot_be_made_are_given_up(engine: Engine) -> None:
         with engine.begin() as connection:
             Flaky(1)(connection)
 
-    with pytest.raises(OperationalError, match="locked"):
-        create_tables(create, patience=0.0)
+    with pytest.raises(StorageError, match="locked"):
+        create_tables(create, engine.url, patience=0.0)
