@@ -42,7 +42,14 @@ def restart(server: Any) -> None:
 
 
 def storm(
-    storage: str, workers: int, trials: int, *, restarts: bool = False, seed: int = 0, limit_seconds: float = 1800.0
+    storage: str,
+    workers: int,
+    trials: int,
+    *,
+    share: float = 0.3,
+    restarts: bool = False,
+    seed: int = 0,
+    limit_seconds: float = 1800.0,
 ) -> Aftermath:
     """Raise one storm on a database of its own, or on the one whose URL is given."""
     with tempfile.TemporaryDirectory(prefix="storm-") as name:
@@ -61,6 +68,7 @@ def storm(
                 url=url,
                 workers=workers,
                 trials=trials,
+                share=share,
                 restart_database=restart_database,
                 limit_seconds=limit_seconds,
                 seed=seed,
