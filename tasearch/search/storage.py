@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial, wraps
 from typing import Any
 
@@ -11,27 +12,30 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from tasearch.domain.errors import StorageError
+from tasearch.stores.engine import reading
 from tasearch.stores.transactions import patiently
 
-_CALLS = (
-    "create_new_study",
-    "set_study_user_attr",
-    "set_study_system_attr",
+_READS = (
     "get_study_id_from_name",
     "get_study_name_from_id",
     "get_study_directions",
     "get_study_user_attrs",
     "get_study_system_attrs",
     "get_all_studies",
+    "get_trial_id_from_study_id_trial_number",
+    "get_trial",
+    "_get_trials",
+)
+_WRITES = (
+    "create_new_study",
+    "set_study_user_attr",
+    "set_study_system_attr",
     "_create_new_trial",
     "_set_trial_param",
-    "get_trial_id_from_study_id_trial_number",
     "set_trial_state_values",
     "set_trial_intermediate_value",
     "set_trial_user_attr",
     "set_trial_system_attr",
-    "get_trial",
-    "_get_trials",
 )
 """What Optuna's cache asks its backend for. Each may be called again: of a call whose answer was lost a new trial stays
 behind without an owner, which the next worker takes up, and everything else sets what is already set."""
@@ -41,18 +45,19 @@ class PatientStorage(RDBStorage):
     """Optuna's storage, asked again while the database cannot be reached; raises StorageError when it stays away."""
 
 
-def _patient(name: str) -> Callable[..., Any]:
+def _patient(name: str, *, reads: bool) -> Callable[..., Any]:
     original = getattr(RDBStorage, name)
 
     @wraps(original)
     def call(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
-        return patiently(partial(original, self, *args, **kwargs), self.engine)
+        with reading() if reads else nullcontext():
+            return patiently(partial(original, self, *args, **kwargs), self.engine)
 
     return call
 
 
-for _name in _CALLS:
-    setattr(PatientStorage, _name, _patient(_name))
+for _name in (*_READS, *_WRITES):
+    setattr(PatientStorage, _name, _patient(_name, reads=_name in _READS))
 
 
 def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from tasearch.stores.files import probe_writable
 READ_ONLY = "tasearch_read_only"
 """Execution option of a connection that only reads: no write lock is taken on SQLite."""
 
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
 _EXAMPLES = "write `sqlite:///studies.db` or `postgresql+psycopg://user@host/db`"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _BUSY_SECONDS = 60
@@ -101,6 +105,18 @@ def open_engine(url: URL | str) -> Engine:
     return engine
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Take no write lock on SQLite in this block: for other libraries' reads on a tuned engine, whose connections take
+    no execution options. Without it every process that starts holds up all others while it composes its first queries.
+    """
+    token = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
 def tune(engine: Engine) -> None:
     """Give an engine on SQLite the settings under which many processes share one file; may be called twice.
 
@@ -141,7 +157,7 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
 
 
 def _on_sqlite_begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(READ_ONLY, False)
+    reads = connection.get_execution_options().get(READ_ONLY, False) or _reading.get()
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
