@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import optuna
@@ -21,6 +22,7 @@ from tasearch.domain.spec import ChainSpec
 from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSampler, is_counted
 from tasearch.search.space import SearchSpace
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
+from tasearch.search.trial_storage import TrialStorage
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -47,7 +49,7 @@ def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any
     Without `tune` for reading only: nothing then waits for whoever writes.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = RDBStorage(url, engine_kwargs=dict(engine_kwargs))
+    storage = TrialStorage(url, engine_kwargs=dict(engine_kwargs))
     if tune is not None:
         tune(storage.engine)
     return storage
@@ -57,6 +59,22 @@ def close_storage(storage: RDBStorage) -> None:
     """Close the storage's connections: SQLite tidies up when the last one goes."""
     storage.remove_session()
     storage.engine.dispose()
+
+
+class EndedTrials:
+    """The trials before the first one of a study that has not ended, read once."""
+
+    def __init__(self) -> None:
+        self.rows: list[TrialRow] = []
+        self.by_chain: dict[ChainSpec, list[TrialRow]] = {}
+        self.num_counted = 0
+
+    def add(self, row: TrialRow, *, counted: bool) -> None:
+        """Add the next one; `counted`: whether it uses up budget."""
+        self.rows.append(row)
+        self.num_counted += counted
+        if row.chain is not None:
+            self.by_chain.setdefault(row.chain, []).append(row)
 
 
 class ChainStudy:
@@ -77,6 +95,7 @@ class ChainStudy:
         A study without a `sampler` can be read, not asked.
         """
         self.space, self.name, self._storage, self._sampler = space, study_name, storage, sampler
+        self._ended = EndedTrials()
         pruner = pruner or NopPruner()
         if not create:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
@@ -158,7 +177,7 @@ class ChainStudy:
         for name, value in chain_attrs(chain).items():
             trial.set_user_attr(name, value)
         trial.set_user_attr("worker", worker_id)
-        for other in self.rows():
+        for other in self._rows_of(chain):
             if other.chain != chain or other.number == trial.number or other.duplicate_of is not None:
                 continue
             if other.state is TrialState.COMPLETE:
@@ -199,6 +218,8 @@ class ChainStudy:
     def requeue_out_of_time(self) -> None:
         """Queue again every chain that was stopped by the clock and that no later trial has taken up."""
         rows = self.rows()
+        if not any(row.stopped == OUT_OF_TIME for row in rows):
+            return
         last = {row.chain: row for row in rows if row.chain is not None}
         for row in last.values():
             if row.chain is not None and row.stopped == OUT_OF_TIME:
@@ -210,7 +231,7 @@ class ChainStudy:
 
     def num_counted(self) -> int:
         """Return how many trials of the budget are used up, running ones included."""
-        return sum(is_counted(trial) for trial in self._study.get_trials(deepcopy=False))
+        return self._ended.num_counted + sum(is_counted(trial) for trial in self._after_ended())
 
     def orphans(self, alive: Callable[[str], bool]) -> list[int]:
         """Return the numbers of running trials whose worker is not `alive`."""
@@ -219,7 +240,22 @@ class ChainStudy:
 
     def rows(self) -> list[TrialRow]:
         """Return every trial, by number."""
-        return [self._row(trial) for trial in self._study.get_trials(deepcopy=False)]
+        rest = self._after_ended()
+        return [*self._ended.rows, *map(self._row, rest)]
+
+    def _rows_of(self, chain: ChainSpec) -> list[TrialRow]:
+        """Return every trial that may have a chain, by number."""
+        rest = self._after_ended()
+        return [*self._ended.by_chain.get(chain, ()), *map(self._row, rest)]
+
+    def _after_ended(self) -> list[FrozenTrial]:
+        """Return the trials from the first one on that has not ended; those before it never change again."""
+        trials = self._study.get_trials(deepcopy=False)
+        for trial in islice(trials, len(self._ended.rows), None):
+            if not trial.state.is_finished():
+                break
+            self._ended.add(self._row(trial), counted=is_counted(trial))
+        return trials[len(self._ended.rows) :]
 
     def _row(self, trial: FrozenTrial) -> TrialRow:
         attrs = trial.user_attrs
@@ -245,7 +281,7 @@ class ChainStudy:
         return self.space.chain(params) if inside else None
 
     def _has_waiting(self) -> bool:
-        return bool(self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
+        return any(trial.state is optuna.trial.TrialState.WAITING for trial in self._after_ended())
 
     def _set_attrs(self, number: int, attrs: Mapping[str, Any]) -> None:
         trial = optuna.trial.Trial(self._study, self._frozen(number)._trial_id)

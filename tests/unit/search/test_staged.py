@@ -60,8 +60,12 @@ def test_a_chain_that_shares_its_tas_with_others_is_preferred() -> None:
     history = History(
         study=cast(Any, None),
         trial=None,
+        trials=(),
         number=0,
         tried=(),
+        known=set(),
+        known_tas=set(),
+        num_direct=0,
         ta_accuracies={space.rung(proposals[1], 1): first["plain6"]},
     )
     assert space.chain(next(strategy.propose(history))) == proposals[1]
