@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator
 from itertools import islice
 from typing import Any, cast
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -32,9 +33,7 @@ class OptunaStrategy:
     same points.
     """
 
-    def __init__(
-        self, space: SearchSpace, seed: int, make: Callable[[], Callable[[int, int], BaseSampler]]
-    ) -> None:
+    def __init__(self, space: SearchSpace, seed: int, make: Callable[[], Callable[[int, int], BaseSampler]]) -> None:
         """`make` gives, for each trial, what gives a sampler for a seed and the number of the proposal, from 0."""
         self._space, self._seed, self._make = space, seed, make
 
@@ -88,9 +87,15 @@ class _SharedTpe(TPESampler):
         super().__init__(seed=seed, n_ei_candidates=candidates)
         self._models = models
 
-    def _build_parzen_estimator(self, *arguments: Any, handle_below: bool) -> Any:
+    def _build_parzen_estimator(
+        self,
+        study: Study,
+        search_space: dict[str, BaseDistribution],
+        trials: list[FrozenTrial],
+        handle_below: bool,
+    ) -> Any:
         if handle_below not in self._models:
-            self._models[handle_below] = super()._build_parzen_estimator(*arguments, handle_below=handle_below)
+            self._models[handle_below] = super()._build_parzen_estimator(study, search_space, trials, handle_below)
         return self._models[handle_below]
 
 

@@ -22,7 +22,7 @@ from tasearch.domain.spec import ChainSpec
 from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSampler, is_counted
 from tasearch.search.space import SearchSpace
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
-from tasearch.search.trial_storage import TrialStorage
+from tasearch.search.trial_storage import Excerpt, TrialStorage
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -33,6 +33,7 @@ _STATES = {
 }
 OBJECTIVE = "val_accuracy"
 _OURS = "made_by_tasearch"
+_FAILURE = "failure"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,16 +44,28 @@ class Proposal:
     chain: ChainSpec
 
 
-def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:
+def open_storage(
+    url: str,
+    engine_kwargs: Mapping[str, Any],
+    tune: Callable[[Any], None] | None = None,
+    *,
+    excerpt: Excerpt | None = None,
+) -> RDBStorage:
     """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
 
-    Without `tune` for reading only: nothing then waits for whoever writes.
+    Without `tune` for reading only: nothing then waits for whoever writes. `excerpt`: read no more of trials than
+    that, `row_excerpt` for their rows.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = TrialStorage(url, engine_kwargs=dict(engine_kwargs))
+    storage = TrialStorage(url, dict(engine_kwargs), excerpt)
     if tune is not None:
         tune(storage.engine)
     return storage
+
+
+def row_excerpt(*, curves: bool) -> Excerpt:
+    """Return what `ChainStudy.rows` needs of trials; without `curves` those of the rows are empty."""
+    return Excerpt(user_attrs=frozenset({TA_ACCURACIES, DUPLICATE_OF, _FAILURE, STOPPED}), curves=curves)
 
 
 def close_storage(storage: RDBStorage) -> None:
@@ -96,6 +109,7 @@ class ChainStudy:
         """
         self.space, self.name, self._storage, self._sampler = space, study_name, storage, sampler
         self._ended = EndedTrials()
+        self._inside: dict[tuple[str, Any], bool] = {}
         pruner = pruner or NopPruner()
         if not create:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
@@ -207,7 +221,7 @@ class ChainStudy:
 
     def tell_failed(self, number: int, reason: str) -> None:
         """Finish a trial that cannot be completed; the reason is kept."""
-        self._set_attrs(number, {"failure": reason})
+        self._set_attrs(number, {_FAILURE: reason})
         self._study.tell(number, state=optuna.trial.TrialState.FAIL)
 
     def tell_pruned(self, number: int, reason: str) -> None:
@@ -267,7 +281,7 @@ class ChainStudy:
             curve=tuple(value for _, value in sorted(trial.intermediate_values.items())),
             ta_accuracies=tuple(attrs.get(TA_ACCURACIES, {}).values()),
             duplicate_of=attrs.get(DUPLICATE_OF),
-            failure=attrs.get("failure"),
+            failure=attrs.get(_FAILURE),
             stopped=attrs.get(STOPPED),
             seconds=trial.duration.total_seconds() if trial.duration is not None else None,
         )
@@ -277,8 +291,15 @@ class ChainStudy:
         distributions = self.space.distributions
         if not set(params) >= set(distributions):
             return None
-        inside = all(d._contains(d.to_internal_repr(params[name])) for name, d in distributions.items())
+        inside = all(self._is_inside(name, params[name]) for name in distributions)
         return self.space.chain(params) if inside else None
+
+    def _is_inside(self, name: str, value: Any) -> bool:
+        """Whether a parameter may have this value; the few there are come again in every trial."""
+        if (name, value) not in self._inside:
+            distribution = self.space.distributions[name]
+            self._inside[name, value] = distribution._contains(distribution.to_internal_repr(value))
+        return self._inside[name, value]
 
     def _has_waiting(self) -> bool:
         return any(trial.state is optuna.trial.TrialState.WAITING for trial in self._after_ended())

@@ -6,9 +6,12 @@ anew: 12 seconds for 10,000 trials, which every process pays that opens the stud
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,8 +25,34 @@ _NEVER_READ = -1
 """What Optuna's cache gives for the last finished trial that it knows, where it knows none."""
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Hold the garbage collector back, which would look through a million new objects again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Excerpt:
+    """What somebody who only reads wants of each trial, beside its params, value, state and times."""
+
+    user_attrs: frozenset[str]
+    curves: bool
+    """Whether intermediate values are wanted."""
+
+
 class TrialStorage(RDBStorage):
     """An `RDBStorage` that reads a study which was not read before in a few large queries."""
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any], excerpt: Excerpt | None = None) -> None:
+        """`excerpt`: what is read of trials; None for all of it."""
+        super().__init__(url, engine_kwargs=engine_kwargs)
+        self._excerpt = excerpt
 
     def _get_trials(
         self,
@@ -35,63 +64,74 @@ class TrialStorage(RDBStorage):
         """Return a study's trials by id, as Optuna does: all of them, or those that may have changed."""
         if states is not None or trial_id_greater_than > _NEVER_READ:
             return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
-        with _create_scoped_session(self.scoped_session) as session:
+        with _create_scoped_session(self.scoped_session) as session, uncollected():
             models.StudyModel.find_or_raise_by_id(study_id, session)
-            return _read_all(session, study_id)
+            return _Reader(session.connection(), study_id).trials(self._excerpt)
 
 
-def _read_all(session: Any, study_id: int) -> list[FrozenTrial]:
-    """Return all trials of a study by id.
+class _Reader:
+    """Reads all trials of a study."""
 
-    States are read first: a trial that ends meanwhile is seen as running, never as finished with half of its values.
-    """
-    trial = models.TrialModel
+    def __init__(self, connection: Any, study_id: int) -> None:
+        self._connection, self._study_id = connection, study_id
+        self._parser = _Parser()
 
-    def rows_of(model: Any, order: Any, *columns: Any) -> dict[int, list[Any]]:
-        """Return rows of a table by the trial that they belong to, in the order that they were written."""
-        query = session.query(model.trial_id, *columns).join(trial, trial.trial_id == model.trial_id)
+    def trials(self, excerpt: Excerpt | None) -> list[FrozenTrial]:
+        """Return them by id.
+
+        States are read first: a trial that ends meanwhile is seen as running, never as ended with half of its values.
+        """
+        table = models.TrialModel.__table__.c
+        query = models.TrialModel.__table__.select().where(table.study_id == self._study_id).order_by(table.trial_id)
+        columns = (table.trial_id, table.number, table.state, table.datetime_start, table.datetime_complete)
+        trials = self._connection.execute(query.with_only_columns(*columns)).all()
+        params = self._rows(models.TrialParamModel, "param_id", "param_name", "param_value", "distribution_json")
+        values = self._rows(models.TrialValueModel, "objective", "value", "value_type")
+        wanted = None if excerpt is None else excerpt.user_attrs
+        users = self._rows(models.TrialUserAttributeModel, "trial_user_attribute_id", "key", "value_json", keys=wanted)
+        systems: dict[int, list[Any]] = {}
+        if excerpt is None:
+            systems = self._rows(models.TrialSystemAttributeModel, "trial_system_attribute_id", "key", "value_json")
+        steps: dict[int, list[Any]] = {}
+        if excerpt is None or excerpt.curves:
+            steps = self._rows(
+                models.TrialIntermediateValueModel,
+                "trial_intermediate_value_id",
+                "step",
+                "intermediate_value",
+                "intermediate_value_type",
+            )
+        return [
+            FrozenTrial(
+                number=number,
+                state=state,
+                value=None,
+                values=[_value(stored, kind) for _, stored, kind in values.get(trial_id, ())] or None,
+                datetime_start=_local(begun),
+                datetime_complete=_local(ended),
+                **self._parser.params(params.get(trial_id, ())),
+                user_attrs=_attrs(users.get(trial_id, ())),
+                system_attrs=_attrs(systems.get(trial_id, ())),
+                intermediate_values={
+                    step: _intermediate_value(stored, kind) for _, step, stored, kind in steps.get(trial_id, ())
+                },
+                trial_id=trial_id,
+            )
+            for trial_id, number, state, begun, ended in trials
+        ]
+
+    def _rows(self, model: Any, order: str, *columns: str, keys: frozenset[str] | None = None) -> dict[int, list[Any]]:
+        """Return (trial id, columns) of a table's rows, in their order, by trial; `keys`: only of these attributes."""
+        table, trial = model.__table__, models.TrialModel.__table__
+        query = table.join(trial, trial.c.trial_id == table.c.trial_id).select()
+        query = query.where(trial.c.study_id == self._study_id).order_by(table.c[order])
+        if keys is not None:
+            query = query.where(table.c.key.in_(sorted(keys)))
+        query = query.with_only_columns(table.c.trial_id, *(table.c[name] for name in columns))
         found: dict[int, list[Any]] = defaultdict(list)
-        for row in query.filter(trial.study_id == study_id).order_by(order):
+        for row in self._connection.execute(query).all():
             found[row[0]].append(row)
         return found
-
-    trials = (
-        session.query(
-            trial.trial_id, trial.number, trial.state, trial._datetime_start_utc, trial._datetime_complete_utc
-        )
-        .filter(trial.study_id == study_id)
-        .order_by(trial.trial_id)
-        .all()
-    )
-    param, user, system = models.TrialParamModel, models.TrialUserAttributeModel, models.TrialSystemAttributeModel
-    value, step = models.TrialValueModel, models.TrialIntermediateValueModel
-    params = rows_of(param, param.param_id, param.param_name, param.param_value, param.distribution_json)
-    users = rows_of(user, user.trial_user_attribute_id, user.key, user.value_json)
-    systems = rows_of(system, system.trial_system_attribute_id, system.key, system.value_json)
-    values = rows_of(value, value.objective, value.value, value.value_type)
-    steps = rows_of(
-        step, step.trial_intermediate_value_id, step.step, step.intermediate_value, step.intermediate_value_type
-    )
-    parse = _Parser()
-    return [
-        FrozenTrial(
-            number=number,
-            state=state,
-            value=None,
-            values=[value.stored_repr_to_value(stored, kind) for _, stored, kind in values.get(trial_id, ())] or None,
-            datetime_start=_local(begun),
-            datetime_complete=_local(ended),
-            **parse.params(params.get(trial_id, ())),
-            user_attrs=_attrs(users.get(trial_id, ())),
-            system_attrs=_attrs(systems.get(trial_id, ())),
-            intermediate_values={
-                epoch: step.stored_repr_to_intermediate_value(stored, kind)
-                for _, epoch, stored, kind in steps.get(trial_id, ())
-            },
-            trial_id=trial_id,
-        )
-        for trial_id, number, state, begun, ended in trials
-    ]
 
 
 class _Parser:
@@ -117,6 +157,14 @@ class _Parser:
 
 def _attrs(rows: Iterable[Any]) -> dict[str, Any]:
     return {key: json.loads(text) for _, key, text in rows}
+
+
+def _value(stored: float | None, kind: Any) -> float:
+    return models.TrialValueModel.stored_repr_to_value(stored, kind)
+
+
+def _intermediate_value(stored: float | None, kind: Any) -> float:
+    return models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(stored, kind)
 
 
 def _local(stored: datetime | None) -> datetime | None:

