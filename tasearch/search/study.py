@@ -245,7 +245,8 @@ class ChainStudy:
 
     def num_counted(self) -> int:
         """Return how many trials of the budget are used up, running ones included."""
-        return self._ended.num_counted + sum(is_counted(trial) for trial in self._after_ended())
+        rest = self._after_ended()
+        return self._ended.num_counted + sum(map(is_counted, rest))
 
     def orphans(self, alive: Callable[[str], bool]) -> list[int]:
         """Return the numbers of running trials whose worker is not `alive`."""

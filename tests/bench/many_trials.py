@@ -4,9 +4,10 @@
 
 The study is begun by `tasearch optimize` on the embedded data, stopped in its first trial, and then filled with made-up
 trials and stages as a search at scope `stage` leaves them (a pair for each stage: only there are so many chains).
-Measured, in seconds: `open_and_first_ask` in a process that has imported everything; `ask`, `tell` and their sum, later
-(everything a worker does between two trials; the slowest of each); `status` and `status_json` as processes;
-`load_view`, what a report reads; `first_trial`, from the start of a joining `tasearch optimize` to its first trial.
+Measured, by the clock and on the CPU: `open_and_first_ask` in a process that has imported everything; later `ask`,
+`tell` and both (all that a worker does between two trials; the slowest of eight); `status` and `status_json` as
+processes; `load_view`, what a report reads; `first_trial`, from the start of a joining `tasearch optimize` to its first
+trial.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import contextlib
 import importlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -118,12 +120,15 @@ class ManyTrials:
             process.terminate()
             process.wait()
 
-    def seconds_of(self, *arguments: str) -> float:
-        """Run `tasearch` and return how long it took."""
+    def seconds_of(self, *arguments: str) -> tuple[float, float]:
+        """Run `tasearch` and return how long it took and how long it worked."""
         started = time.perf_counter()
-        if self.tasearch(*arguments).wait() != 0:
+        process = self.tasearch(*arguments)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
             raise SystemExit(f"{arguments} failed:\n{(self.home.parent / 'log').read_text()}")
-        return time.perf_counter() - started
+        return time.perf_counter() - started, usage.ru_utime + usage.ru_stime
 
     def fill(self, engine: Engine) -> None:
         """Add the trials from number 1 on and their stages; trial 0, left by a worker, is completed."""
@@ -202,8 +207,8 @@ class ManyTrials:
         assert finalists(rows, 1)
         assert tuned_blkd(rows)
 
-    def measure(self) -> dict[str, float]:
-        """Make the study and return the seconds of everything."""
+    def measure(self) -> Spent:
+        """Make the study and return what everything took."""
         engine = open_engine(self.url)
         self.seconds_to_trial(0, engine)
         self._calibrate()
@@ -211,33 +216,26 @@ class ManyTrials:
         if engine.dialect.name == "postgresql":
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("ANALYZE")
-        found: dict[str, float] = {}
-        with clocked(found, "open_and_first_ask"):
+        spent = Spent()
+        with spent.on("open_and_first_ask"):
             study = self.open()
             asked = self.ask(study)
-        asks, tells = [], []
         for _ in range(ASKS):
-            with clocked(found, "tell"):
-                self.tell(study, *asked)
-            tells.append(found["tell"])
-            with clocked(found, "ask"):
-                asked = self.ask(study)
-            asks.append(found["ask"])
+            with spent.on("ask_and_tell"):
+                with spent.on("tell"):
+                    self.tell(study, *asked)
+                with spent.on("ask"):
+                    asked = self.ask(study)
         self.tell(study, *asked)
         study.close()
-        found |= {
-            "ask": max(asks),
-            "tell": max(tells),
-            "ask_and_tell": max(a + b for a, b in zip(asks, tells, strict=True)),
-        }
         at = ("--home", str(self.home), "--storage", self.url, STUDY)
-        found["status"] = self.seconds_of("status", *at)
-        found["status_json"] = self.seconds_of("status", "--json", *at)
-        with clocked(found, "load_view"):
+        spent.note("status", *self.seconds_of("status", *at))
+        spent.note("status_json", *self.seconds_of("status", "--json", *at))
+        with spent.on("load_view"):
             load_view(self.url, STUDY)
-        found["first_trial"] = self.seconds_to_trial(self.trials + ASKS + 1, engine)
+        spent.note("first_trial", self.seconds_to_trial(self.trials + ASKS + 1, engine), None)
         engine.dispose()
-        return found
+        return spent
 
     def _calibrate(self) -> None:
         """Record the stages that the sampler wants outside of trials."""
@@ -354,12 +352,23 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-@contextlib.contextmanager
-def clocked(found: dict[str, float], name: str) -> Iterator[None]:
-    """Note how long the block takes."""
-    started = time.perf_counter()
-    yield
-    found[name] = time.perf_counter() - started
+class Spent:
+    """Seconds that things took by the clock, and on the CPU: of the client, not of a database server."""
+
+    def __init__(self) -> None:
+        self.slowest: dict[str, tuple[float, float | None]] = {}
+        """Of each thing the slowest time and the CPU seconds in it; None where they are not known."""
+
+    @contextlib.contextmanager
+    def on(self, name: str) -> Iterator[None]:
+        """Note what the block takes."""
+        started, worked = time.perf_counter(), time.process_time()
+        yield
+        self.note(name, time.perf_counter() - started, time.process_time() - worked)
+
+    def note(self, name: str, seconds: float, cpu: float | None) -> None:
+        """Keep this if it is the slowest of its name."""
+        self.slowest[name] = max(self.slowest.get(name, (0.0, None)), (seconds, cpu), key=lambda pair: pair[0])
 
 
 @contextlib.contextmanager
@@ -393,10 +402,12 @@ def main() -> None:
         study = ManyTrials(url, home, options.sampler, options.trials, options.budget or 3 * options.trials)
         found = study.measure()
     if options.json:
-        print(json.dumps({"storage": options.storage.split(":")[0], **vars(options), "seconds": found}, indent=1))
+        times = {name: {"seconds": seconds, "cpu_seconds": cpu} for name, (seconds, cpu) in found.slowest.items()}
+        print(json.dumps({**vars(options), "storage": options.storage.split(":")[0], "slowest": times}, indent=1))
         return
-    for name, seconds in found.items():
-        print(f"{name:<20}{seconds:8.2f} s")
+    print(f"{'the slowest':<20}{'s':>8}{'CPU s':>8}")
+    for name, (seconds, cpu) in found.slowest.items():
+        print(f"{name:<20}{seconds:8.2f}" + ("" if cpu is None else f"{cpu:8.2f}"))
 
 
 if __name__ == "__main__":
