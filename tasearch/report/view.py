@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import ChainSpec
@@ -58,7 +59,7 @@ class RaceLook:
     """Who was dropped, whether it goes on, how it ended."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyView:
     """One study as the report shows it; accuracies are fractions."""
 
@@ -109,7 +110,7 @@ class StudyView:
         if missing:
             raise ValueError(f"no capacity given for TA {', '.join(missing)}, which occurs in a trial")
 
-    @property
+    @cached_property
     def ranking(self) -> tuple[ChainSummary, ...]:
         """All distinct complete chains, BLKD's pairs included, best val accuracy first."""
         return rank_chains(self.trials, self.verdict)

@@ -22,7 +22,7 @@ from tasearch.domain.spec import ChainSpec
 from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSampler, is_counted
 from tasearch.search.space import SearchSpace
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
-from tasearch.search.trial_storage import Excerpt, TrialStorage
+from tasearch.search.trial_storage import Excerpt, TrialStorage, uncollected
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -266,10 +266,11 @@ class ChainStudy:
     def _after_ended(self) -> list[FrozenTrial]:
         """Return the trials from the first one on that has not ended; those before it never change again."""
         trials = self._study.get_trials(deepcopy=False)
-        for trial in islice(trials, len(self._ended.rows), None):
-            if not trial.state.is_finished():
-                break
-            self._ended.add(self._row(trial), counted=is_counted(trial))
+        with uncollected():
+            for trial in islice(trials, len(self._ended.rows), None):
+                if not trial.state.is_finished():
+                    break
+                self._ended.add(self._row(trial), counted=is_counted(trial))
         return trials[len(self._ended.rows) :]
 
     def _row(self, trial: FrozenTrial) -> TrialRow:

@@ -39,7 +39,7 @@ def uncollected() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Excerpt:
-    """What somebody who only reads wants of each trial, beside its params, value, state and times."""
+    """What somebody who only reads wants of each trial, beside its params, value, state and times (in UTC)."""
 
     user_attrs: frozenset[str]
     curves: bool
@@ -107,8 +107,8 @@ class _Reader:
                 state=state,
                 value=None,
                 values=[_value(stored, kind) for _, stored, kind in values.get(trial_id, ())] or None,
-                datetime_start=_local(begun),
-                datetime_complete=_local(ended),
+                datetime_start=begun if excerpt else _local(begun),
+                datetime_complete=ended if excerpt else _local(ended),
                 **self._parser.params(params.get(trial_id, ())),
                 user_attrs=_attrs(users.get(trial_id, ())),
                 system_attrs=_attrs(systems.get(trial_id, ())),

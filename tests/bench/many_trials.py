@@ -216,6 +216,8 @@ class ManyTrials:
         if engine.dialect.name == "postgresql":
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("ANALYZE")
+                # Trials came with their ids: the next one has to be told.
+                connection.exec_driver_sql("SELECT setval('trials_trial_id_seq', (SELECT max(trial_id) FROM trials))")
         spent = Spent()
         with spent.on("open_and_first_ask"):
             study = self.open()
