@@ -36,7 +36,7 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
         row = choose_study(records, study_name or settings.study_name)
         found = records.workers.all(row.study_name)
     workers = [(worker_id, Snapshot.from_payload(payload), age) for worker_id, payload, age in found]
-    view = load_view(url, row.study_name)
+    view = load_view(url, row.study_name, curves=False)
     page = existing_page(settings, row.study_name)
     if as_json:
         answer = to_json(view, page, view.stages_trained, view.stages_reused)

@@ -13,20 +13,26 @@ from tasearch.search.sampler import calibrates_tas
 from tasearch.search.space import SearchSpace
 from tasearch.search.standing import stored_rule
 from tasearch.search.storage import close_storage, open_storage
-from tasearch.search.study import ChainStudy
+from tasearch.search.study import ChainStudy, row_excerpt
+from tasearch.search.trial_storage import uncollected
 from tasearch.search.verdict import judge
 from tasearch.stores.engine import engine_kwargs, hide_password, url_text
 from tasearch.stores.records import Records, open_records
-from tasearch.stores.stages import StageRow
+from tasearch.stores.stage_outcomes import StageOutcome, stage_outcomes
+from tasearch.stores.stages import StageState
 from tasearch.stores.studies import StudyRow
 from tasearch.stores.transactions import create_tables
 
 
-def load_view(url: str, study_name: str) -> StudyView:
-    """Return everything a report shows of a study. Raises ConfigError where there is no such study."""
+def load_view(url: str, study_name: str, *, curves: bool = True) -> StudyView:
+    """Return everything a report shows of a study; without `curves` those of its trials are left out.
+
+    Raises ConfigError where there is no such study.
+    """
     records = open_records(url)
     try:
-        return _view(records, find_study(records, study_name), url)
+        with uncollected():
+            return _view(records, find_study(records, study_name), url, curves=curves)
     finally:
         records.close()
 
@@ -57,8 +63,9 @@ def space_of(identity: Mapping[str, Any]) -> SearchSpace:
     )
 
 
-def _view(records: Records, row: StudyRow, url: str) -> StudyView:
-    storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url)), url)
+def _view(records: Records, row: StudyRow, url: str, *, curves: bool) -> StudyView:
+    excerpt = row_excerpt(curves=curves)
+    storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url), excerpt=excerpt), url)
     try:
         trials = tuple(ChainStudy(storage, row.study_name, space_of(row.identity), create=False).rows())
     except KeyError:
@@ -67,8 +74,8 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
     finally:
         close_storage(storage)
     finals = tuple(records.finals.rows(row.study_name))
-    stages = records.stages.stages_of(row.study_name)
-    complete = {stage.fingerprint: stage for stage, _ in stages if stage.state == "complete"}
+    stages = stage_outcomes(records.engine, row.study_name)
+    complete = {stage.fingerprint: stage for stage in stages if stage.state is StageState.COMPLETE}
     config, teacher, student = row.config, row.identity["teacher"], row.identity["student"]
     capacities = {name: Capacity(**capacity) for name, capacity in config["capacities"].items()}
     opened = tuple(row.attrs.get("test_opened", ()))
@@ -105,7 +112,9 @@ def _view(records: Records, row: StudyRow, url: str) -> StudyView:
         stages_trained=len(complete),
         stages_reused=max(0, _asked(trials, finals) + _baselines(stages) - len(complete)),
         scratch=_scratch(records, config.get("scratch", {})),
-        failure=next((stage.failure for stage, role in stages if role in BASELINES and stage.state == "failed"), None),
+        failure=next(
+            (stage.failure for stage in stages if stage.role in BASELINES and stage.state is StageState.FAILED), None
+        ),
         stage_seconds=sum(stage.seconds or 0.0 for stage in complete.values()),
     )
 
@@ -121,17 +130,14 @@ BASELINES = ("teacher", "nokd")
 """Roles of the stages that every study begins with."""
 
 
-def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: list[tuple[StageRow, str]]) -> ModelPoint:
-    accuracies = [stage.val_accuracy for stage, its_role in stages if its_role == role]
+def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: Sequence[StageOutcome]) -> ModelPoint:
+    accuracies = [stage.val_accuracy for stage in stages if stage.role == role]
     return ModelPoint(name=name, capacity=capacities[name], val_accuracy=accuracies[0] if accuracies else None)
 
 
-def _environment(stages: Mapping[str, StageRow]) -> str:
-    found = {
-        f"{stage.environment.device}, {stage.environment.threads} threads, {stage.environment.instruction_set}"
-        for stage in stages.values()
-        if stage.environment is not None
-    }
+def _environment(stages: Mapping[str, StageOutcome]) -> str:
+    environments = {stage.environment for stage in stages.values() if stage.environment is not None}
+    found = {f"{place.device}, {place.threads} threads, {place.instruction_set}" for place in environments}
     return "; ".join(sorted(found)) or "no stage yet"
 
 
@@ -144,6 +150,6 @@ def _asked(trials: Sequence[TrialRow], finals: Sequence[FinalRow]) -> int:
     return searched + finalists
 
 
-def _baselines(stages: Sequence[tuple[StageRow, str]]) -> int:
+def _baselines(stages: Sequence[StageOutcome]) -> int:
     """Return how many of teacher and NOKD are there."""
-    return sum(role in BASELINES and stage.state == "complete" for stage, role in stages)
+    return sum(stage.role in BASELINES and stage.state is StageState.COMPLETE for stage in stages)

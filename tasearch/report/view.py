@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import ChainSpec
@@ -58,7 +59,7 @@ class RaceLook:
     """Who was dropped, whether it goes on, how it ended."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyView:
     """One study as the report shows it; accuracies are fractions."""
 
@@ -109,7 +110,7 @@ class StudyView:
         if missing:
             raise ValueError(f"no capacity given for TA {', '.join(missing)}, which occurs in a trial")
 
-    @property
+    @cached_property
     def ranking(self) -> tuple[ChainSummary, ...]:
         """All distinct complete chains, BLKD's pairs included, best val accuracy first."""
         return rank_chains(self.trials, self.verdict)
@@ -122,12 +123,12 @@ class StudyView:
 
 def rank_chains(trials: Iterable[TrialRow], verdict: Verdict | None) -> tuple[ChainSummary, ...]:
     """Return every distinct complete chain, best val accuracy first, earlier trial first where equal."""
-    scores = {} if verdict is None else {s.chain.key: s for s in verdict.scores if s.chain is not None}
-    first: dict[str, tuple[ChainSpec, TrialRow, float]] = {}
+    scores = {} if verdict is None else {s.chain: s for s in verdict.scores if s.chain is not None}
+    first: dict[ChainSpec, tuple[TrialRow, float]] = {}
     for trial in sorted(trials, key=lambda row: row.number):
         if is_result(trial) and trial.chain is not None and trial.val_accuracy is not None:
-            first.setdefault(trial.chain.key, (trial.chain, trial, trial.val_accuracy))
-    ordered = sorted(first.items(), key=lambda item: (-item[1][2], item[1][1].number))
+            first.setdefault(trial.chain, (trial, trial.val_accuracy))
+    ordered = sorted(first.items(), key=lambda item: (-item[1][1], item[1][0].number))
     return tuple(
         ChainSummary(
             rank=rank,
@@ -135,9 +136,9 @@ def rank_chains(trials: Iterable[TrialRow], verdict: Verdict | None) -> tuple[Ch
             trial_number=trial.number,
             val_accuracy=val_accuracy,
             ta_accuracies=trial.ta_accuracies,
-            test=scores.get(key),
+            test=scores.get(chain),
         )
-        for rank, (key, (chain, trial, val_accuracy)) in enumerate(ordered, start=1)
+        for rank, (chain, (trial, val_accuracy)) in enumerate(ordered, start=1)
     )
 
 

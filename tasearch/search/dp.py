@@ -65,7 +65,7 @@ class DynamicProgramming:
         heads = self._heads(history, self._ta_pair(history)).values()
         chains = (self._to_student(head, pair) for head in heads for pair in space.grid)
         direct = (space.build([], *pair) for pair in space.grid)
-        return not self.wanted_stages(history) and history.known.issuperset([*chains, *direct])
+        return not self.wanted_stages(history) and history.known >= {*chains, *direct}
 
     @property
     def _first_pair(self) -> Pair:

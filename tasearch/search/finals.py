@@ -31,19 +31,17 @@ def finalists(trials: Sequence[TrialRow], count: int) -> list[Arm]:
     gives way to the best chain whose first TA is another, or was trained with another pair, if there is one.
     """
     ranked = [
-        (trial.chain, _arm(Role.FINALIST, trial))
-        for trial in _ranked(trials)
-        if trial.chain is not None and not trial.chain.is_direct
+        (trial.chain, trial) for trial in _ranked(trials) if trial.chain is not None and not trial.chain.is_direct
     ]
-    best_of_path: dict[tuple[str, ...], tuple[ChainSpec, Arm]] = {}
-    for chain, arm in ranked:
-        best_of_path.setdefault(chain.path, (chain, arm))
+    best_of_path: dict[tuple[str, ...], tuple[ChainSpec, TrialRow]] = {}
+    for chain, trial in ranked:
+        best_of_path.setdefault(chain.path, (chain, trial))
     chosen = list(best_of_path.values())[:count]
     first_stages = {_first_stage(chain) for chain, _ in chosen}
     if len(chosen) > 1 and len(first_stages) == 1:
         others = [entry for entry in ranked if _first_stage(entry[0]) not in first_stages]
         chosen = [*chosen[:-1], *(others[:1] or chosen[-1:])]
-    return [arm for _, arm in chosen]
+    return [_arm(Role.FINALIST, trial) for _, trial in chosen]
 
 
 def _first_stage(chain: ChainSpec) -> tuple[str, float, float]:
@@ -52,7 +50,7 @@ def _first_stage(chain: ChainSpec) -> tuple[str, float, float]:
 
 def tuned_blkd(trials: Sequence[TrialRow]) -> Arm | None:
     """Return direct distillation with the best pair tried; None before any is complete."""
-    direct = [trial for trial in _ranked(trials) if trial.chain is not None and trial.chain.is_direct]
+    direct = _ranked([trial for trial in trials if trial.chain is not None and trial.chain.is_direct])
     return _arm(Role.BLKD, direct[0]) if direct else None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy import special
+import scipy
 
 ERROR = 0.05
 """Probability of announcing a false winner that may not be exceeded, over all finalists and looks."""
@@ -87,5 +87,5 @@ def _smallest_p(draw: np.random.Generator, studies: int, num_finalists: int, loo
         if look >= 2:
             variance = (squares - np.square(total) / look) / (look - 1)
             statistic = total / np.sqrt(look * variance)
-            smallest = np.minimum(smallest, special.stdtr(look - 1, -statistic.max(axis=1)))
+            smallest = np.minimum(smallest, scipy.special.stdtr(look - 1, -statistic.max(axis=1)))
     return smallest

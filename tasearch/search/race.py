@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from tasearch.search.levels import levels
 
@@ -150,7 +150,7 @@ def mean_and_t(differences: Floats) -> tuple[Floats, Floats]:
 
 def critical_t(n: int, level: float) -> float:
     """Return the value that Student's t of n differences exceeds with probability `level`; infinite for n < 2."""
-    return float(special.stdtrit(n - 1, 1 - level)) if n >= 2 else float("inf")
+    return float(scipy.special.stdtrit(n - 1, 1 - level)) if n >= 2 else float("inf")
 
 
 def half_width(differences: Floats, level: float) -> Floats:
@@ -165,7 +165,7 @@ def replicates_to_separate(mean: float, spread: float, level: float, *, power: f
 
     `mean`, `spread`: of the paired differences, `spread` > 0. None where the answer is above 10,000.
     """
-    effect, reserve = abs(mean) / spread, float(special.ndtri(power))
+    effect, reserve = abs(mean) / spread, float(scipy.special.ndtri(power))
     low, high = 1, 10_000
     if effect * high**0.5 < critical_t(high, level) + reserve:
         return None

@@ -17,7 +17,7 @@ from tasearch.search.exhaustive import Exhaustive
 from tasearch.search.optuna_strategy import tpe, uniform
 from tasearch.search.space import SearchSpace
 from tasearch.search.staged import Staged
-from tasearch.search.strategy import History, Strategy, read_history
+from tasearch.search.strategy import History, HistoryReader, Strategy
 
 STRATEGIES = ("tpe", "random", "exhaustive", "dp", "staged")
 BASELINE_PAIRS = 6
@@ -82,6 +82,7 @@ class ChainSampler(BaseSampler):
         self.space, self.seed = space, seed
         self.quota = baseline_quota(trials, len(space.grid)) if quota is None else quota
         self._strategy = make_strategy(strategy, space, seed, trials)
+        self._reader = HistoryReader(space)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the whole fixed space."""
@@ -93,12 +94,11 @@ class ChainSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Return parameters of a chain that no other trial of the study has, while there is one."""
         del search_space
-        history = read_history(study, self.space, trial)
+        history = self._reader.read(study, trial)
         due = self._due_baseline(history)
         if due is not None:
             return self.space.params(due)
-        direct = sum(tried.chain.is_direct for tried in history.tried)
-        with_tas = 2 * direct > len(history.tried)
+        with_tas = 2 * history.num_direct > len(history.tried)
         for params in self._strategy.propose(history):
             chain = self.space.chain(params)
             if chain not in history.known and not (with_tas and chain.is_direct):
@@ -108,18 +108,17 @@ class ChainSampler(BaseSampler):
 
     def wanted_stages(self, study: Study) -> list[ChainSpec]:
         """Return chains that end in a TA which has to be trained before the next trial can be chosen."""
-        history = read_history(study, self.space)
+        history = self._reader.read(study)
         return [] if self._due_baseline(history) is not None else self._strategy.wanted_stages(history)
 
     def is_done(self, study: Study) -> bool:
         """Whether there is nothing left to try."""
-        history = read_history(study, self.space)
+        history = self._reader.read(study)
         return self._due_baseline(history) is None and self._strategy.is_done(history)
 
     def _due_baseline(self, history: History) -> ChainSpec | None:
         """Return the direct chain whose turn it is, if any."""
-        direct = sum(tried.chain.is_direct for tried in history.tried)
-        if direct >= self.quota or len(history.tried) < 2 * direct:
+        if history.num_direct >= self.quota or len(history.tried) < 2 * history.num_direct:
             return None
         chains = (self.space.build([], *pair) for pair in self.space.baseline_pairs(self.quota))
         return next((chain for chain in chains if chain not in history.known), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, islice, product
 from math import comb
 from typing import Any
@@ -55,7 +56,7 @@ class SearchSpace:
         """Every pair of the grid."""
         return list(product(self.temperatures, self.kd_weights))
 
-    @property
+    @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The Optuna parameters, always all of them: a fixed space is what TPE models best."""
         found: dict[str, BaseDistribution] = {}
@@ -147,7 +148,7 @@ class SearchSpace:
             kd_weights=chain.kd_weights[:stages],
         )
 
-    @property
+    @cached_property
     def default_pair(self) -> Pair:
         """The grid's pair nearest to the recommended one."""
         return self.baseline_pairs(1)[0]

@@ -47,6 +47,8 @@ class Staged:
 
     def is_done(self, history: History) -> bool:
         """Whether every chain is known."""
+        if len(history.known) < self._space.num_chains:
+            return False
         known = sum(self._is_inside(chain, history) for chain in history.known)
         return known >= self._space.num_chains and not self.wanted_stages(history)
 
@@ -79,8 +81,7 @@ class Staged:
         first = list(islice(found, CHOICE))
         # Direct distillation is never dear: where TPE puts it first it stays there, elsewhere it is no bargain.
         if first and first[0][0].tas:
-            trained = self._trained(history)
-            first.sort(key=lambda proposal: _share_new(self._tas(proposal[0]), trained))
+            first.sort(key=lambda proposal: self._share_new(proposal[0], history))
         yield from (params for _, params in (*first, *found))
 
     def _rest(self, history: History) -> Iterator[dict[str, Any]]:
@@ -90,17 +91,14 @@ class Staged:
             random.Random(seed_for(self._seed, "rest", history.number)),
         )
         unseen = [chain for chain in space.all_chains() if chain.tas and chain not in history.known]
-        trained = self._trained(history)
         drawn = draw.sample(unseen, min(CHOICE, len(unseen)))
-        yield from map(space.params, sorted(drawn, key=lambda chain: _share_new(self._tas(chain), trained)))
+        yield from map(space.params, sorted(drawn, key=lambda chain: self._share_new(chain, history)))
 
-    def _trained(self, history: History) -> set[ChainSpec]:
-        """Return the chains that end in a TA which is trained or which a trial has."""
-        return {*history.ta_accuracies, *(rung for known in history.known for rung in self._tas(known))}
-
-    def _tas(self, chain: ChainSpec) -> list[ChainSpec]:
-        """Return the chains that end in each TA of a chain."""
-        return [self._space.rung(chain, stages) for stages in range(1, len(chain.path) - 1)]
+    def _share_new(self, chain: ChainSpec, history: History) -> float:
+        """Return the share of a chain's stages that nobody has trained or tries, the student's among them."""
+        tas = [self._space.rung(chain, stages) for stages in range(1, len(chain.path) - 1)]
+        new = sum(ta not in history.ta_accuracies and ta not in history.known_tas for ta in tas)
+        return (1 + new) / (1 + len(tas))
 
     def _refinements(self, history: History) -> Iterator[ChainSpec]:
         """Yield the leaders' neighbours, all that change the last stage first, then those that change the one before.
@@ -135,8 +133,3 @@ class Staged:
                 yield temperatures[at + step], pair[1]
             if 0 <= weight + step < len(kd_weights):
                 yield pair[0], kd_weights[weight + step]
-
-
-def _share_new(tas: list[ChainSpec], trained: set[ChainSpec]) -> float:
-    """Return the share of a chain's stages that nobody has trained, the student's among them."""
-    return (1 + sum(ta not in trained for ta in tas)) / (1 + len(tas))

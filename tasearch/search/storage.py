@@ -12,6 +12,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from tasearch.domain.errors import StorageError
+from tasearch.search.trial_storage import Excerpt, TrialStorage
 from tasearch.stores.engine import reading
 from tasearch.stores.transactions import patiently
 
@@ -41,12 +42,12 @@ _WRITES = (
 behind without an owner, which the next worker takes up, and everything else sets what is already set."""
 
 
-class PatientStorage(RDBStorage):
+class PatientStorage(TrialStorage):
     """Optuna's storage, asked again while the database cannot be reached; raises StorageError when it stays away."""
 
 
 def _patient(name: str, *, reads: bool) -> Callable[..., Any]:
-    original = getattr(RDBStorage, name)
+    original = getattr(TrialStorage, name)
 
     @wraps(original)
     def call(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
@@ -60,16 +61,23 @@ for _name in (*_READS, *_WRITES):
     setattr(PatientStorage, _name, _patient(_name, reads=_name in _READS))
 
 
-def open_storage(url: str, engine_kwargs: Mapping[str, Any], tune: Callable[[Any], None] | None = None) -> RDBStorage:
+def open_storage(
+    url: str,
+    engine_kwargs: Mapping[str, Any],
+    tune: Callable[[Any], None] | None = None,
+    *,
+    excerpt: Excerpt | None = None,
+) -> RDBStorage:
     """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
 
-    Without `tune` for reading only: nothing then waits for whoever writes. Raises StorageError where the tables are of
+    Without `tune` for reading only: nothing then waits for whoever writes. `excerpt`: read no more of trials than that,
+    `row_excerpt` for their rows. Raises StorageError where the tables are of
     another version of Optuna.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         # The versions are compared below: where the constructor refuses, it leaves its connections open.
-        storage = PatientStorage(url, engine_kwargs=dict(engine_kwargs), skip_compatibility_check=True)
+        storage = PatientStorage(url, dict(engine_kwargs), excerpt)
     except StorageInternalError as error:
         # What the database said, by which the caller knows whether to try again.
         raise (error.__cause__ or error) from None

@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import optuna
@@ -23,6 +24,7 @@ from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSam
 from tasearch.search.space import SearchSpace
 from tasearch.search.storage import close_storage
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
+from tasearch.search.trial_storage import Excerpt, uncollected
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -33,6 +35,7 @@ _STATES = {
 }
 OBJECTIVE = "val_accuracy"
 _OURS = "made_by_tasearch"
+_FAILURE = "failure"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,27 @@ class Proposal:
 
     number: int
     chain: ChainSpec
+
+
+def row_excerpt(*, curves: bool) -> Excerpt:
+    """Return what `ChainStudy.rows` needs of trials; without `curves` those of the rows are empty."""
+    return Excerpt(user_attrs=frozenset({TA_ACCURACIES, DUPLICATE_OF, _FAILURE, STOPPED}), curves=curves)
+
+
+class EndedTrials:
+    """The trials before the first one of a study that has not ended, read once."""
+
+    def __init__(self) -> None:
+        self.rows: list[TrialRow] = []
+        self.by_chain: dict[ChainSpec, list[TrialRow]] = {}
+        self.num_counted = 0
+
+    def add(self, row: TrialRow, *, counted: bool) -> None:
+        """Add the next one; `counted`: whether it uses up budget."""
+        self.rows.append(row)
+        self.num_counted += counted
+        if row.chain is not None:
+            self.by_chain.setdefault(row.chain, []).append(row)
 
 
 class ChainStudy:
@@ -61,6 +85,8 @@ class ChainStudy:
         A study without a `sampler` can be read, not asked.
         """
         self.space, self.name, self._storage, self._sampler = space, study_name, storage, sampler
+        self._ended = EndedTrials()
+        self._inside: dict[tuple[str, Any], bool] = {}
         pruner = pruner or NopPruner()
         if not create:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
@@ -142,7 +168,7 @@ class ChainStudy:
         for name, value in chain_attrs(chain).items():
             trial.set_user_attr(name, value)
         trial.set_user_attr("worker", worker_id)
-        for other in self.rows():
+        for other in self._rows_of(chain):
             if other.chain != chain or other.number == trial.number or other.duplicate_of is not None:
                 continue
             if other.state is TrialState.COMPLETE:
@@ -172,7 +198,7 @@ class ChainStudy:
 
     def tell_failed(self, number: int, reason: str) -> None:
         """Finish a trial that cannot be completed; the reason is kept."""
-        self._finish(number, {"failure": reason}, state=optuna.trial.TrialState.FAIL)
+        self._finish(number, {_FAILURE: reason}, state=optuna.trial.TrialState.FAIL)
 
     def tell_pruned(self, number: int, reason: str) -> None:
         """Finish a trial that is not worth finishing, or not now; the reason is kept."""
@@ -187,6 +213,8 @@ class ChainStudy:
     def requeue_out_of_time(self) -> None:
         """Queue again every chain that was stopped by the clock and that no later trial has taken up."""
         rows = self.rows()
+        if not any(row.stopped == OUT_OF_TIME for row in rows):
+            return
         last = {row.chain: row for row in rows if row.chain is not None}
         for row in last.values():
             if row.chain is not None and row.stopped == OUT_OF_TIME:
@@ -198,7 +226,8 @@ class ChainStudy:
 
     def num_counted(self) -> int:
         """Return how many trials of the budget are used up, running ones included."""
-        return sum(is_counted(trial) for trial in self._study.get_trials(deepcopy=False))
+        rest = self._after_ended()
+        return self._ended.num_counted + sum(map(is_counted, rest))
 
     def running(self) -> list[int]:
         """Return the numbers of the trials that have begun and not ended."""
@@ -207,7 +236,23 @@ class ChainStudy:
 
     def rows(self) -> list[TrialRow]:
         """Return every trial, by number."""
-        return [self._row(trial) for trial in self._study.get_trials(deepcopy=False)]
+        rest = self._after_ended()
+        return [*self._ended.rows, *map(self._row, rest)]
+
+    def _rows_of(self, chain: ChainSpec) -> list[TrialRow]:
+        """Return every trial that may have a chain, by number."""
+        rest = self._after_ended()
+        return [*self._ended.by_chain.get(chain, ()), *map(self._row, rest)]
+
+    def _after_ended(self) -> list[FrozenTrial]:
+        """Return the trials from the first one on that has not ended; those before it never change again."""
+        trials = self._study.get_trials(deepcopy=False)
+        with uncollected():
+            for trial in islice(trials, len(self._ended.rows), None):
+                if not trial.state.is_finished():
+                    break
+                self._ended.add(self._row(trial), counted=is_counted(trial))
+        return trials[len(self._ended.rows) :]
 
     def _row(self, trial: FrozenTrial) -> TrialRow:
         attrs = trial.user_attrs
@@ -219,7 +264,7 @@ class ChainStudy:
             curve=tuple(value for _, value in sorted(trial.intermediate_values.items())),
             ta_accuracies=tuple(attrs.get(TA_ACCURACIES, {}).values()),
             duplicate_of=attrs.get(DUPLICATE_OF),
-            failure=attrs.get("failure"),
+            failure=attrs.get(_FAILURE),
             stopped=attrs.get(STOPPED),
             seconds=trial.duration.total_seconds() if trial.duration is not None else None,
         )
@@ -229,11 +274,18 @@ class ChainStudy:
         distributions = self.space.distributions
         if not set(params) >= set(distributions):
             return None
-        inside = all(d._contains(d.to_internal_repr(params[name])) for name, d in distributions.items())
+        inside = all(self._is_inside(name, params[name]) for name in distributions)
         return self.space.chain(params) if inside else None
 
+    def _is_inside(self, name: str, value: Any) -> bool:
+        """Whether a parameter may have this value; the few there are come again in every trial."""
+        if (name, value) not in self._inside:
+            distribution = self.space.distributions[name]
+            self._inside[name, value] = distribution._contains(distribution.to_internal_repr(value))
+        return self._inside[name, value]
+
     def _has_waiting(self) -> bool:
-        return bool(self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
+        return any(trial.state is optuna.trial.TrialState.WAITING for trial in self._after_ended())
 
     def _set_attrs(self, number: int, attrs: Mapping[str, Any]) -> None:
         trial = optuna.trial.Trial(self._study, self._frozen(number)._trial_id)

@@ -14,7 +14,7 @@ from tests.unit.search.test_space import make_space
 
 
 def test_the_pair_of_the_tas_is_calibrated_on_the_smallest_ta_taught_by_the_teacher() -> None:
-    study = open_study(make_space(scope="stage"), "staged")
+    study = open_study(make_space(scope="stage"), "staged", trials=120)
     run(study, 1)
     wanted = study.wanted_stages()
     assert {chain.path for chain in wanted} == {("plain10", "plain4")}
@@ -60,8 +60,12 @@ def test_a_chain_that_shares_its_tas_with_others_is_preferred() -> None:
     history = History(
         study=cast(Any, None),
         trial=None,
+        trials=(),
         number=0,
         tried=(),
+        known=set(),
+        known_tas=set(),
+        num_direct=0,
         ta_accuracies={space.rung(proposals[1], 1): first["plain6"]},
     )
     assert space.chain(next(strategy.propose(history))) == proposals[1]
