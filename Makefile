@@ -28,7 +28,7 @@ demo: install
 	    --limit-train 3000 --epochs 6 --trials 12 --finalists 2 --replicates 5 --max-replicates 5 --workers auto
 
 test: dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 bench: dev
 	$(BIN)/python tests/bench/stage_throughput.py
