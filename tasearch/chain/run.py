@@ -29,7 +29,7 @@ from tasearch.stores.owner import is_known_dead
 from tasearch.stores.stages import StageClaim, StageRecords, StageState
 from tasearch.training.device import environment
 from tasearch.training.evaluate import accuracy, evaluation_batch, logits_table
-from tasearch.training.loop import InterruptedStage, StageData, fit
+from tasearch.training.loop import StageData, fit
 from tasearch.training.weights import load_weights
 
 LEASE_SECONDS = 60.0
@@ -165,7 +165,8 @@ class StageRunner:
         row = self._stores.stages.find(spec.fingerprint)
         if row is None or row.state is not StageState.RUNNING or row.owner is None:
             return None
-        if is_known_dead(row.owner):
+        # What this very process holds and does not know of is left from an answer that was lost.
+        if row.owner == self._owner or is_known_dead(row.owner):
             return self._stores.stages.take_over(spec, self._owner, row.owner, LEASE_SECONDS)
         if not wait:
             raise StageBusyError(spec, row.owner)
@@ -187,9 +188,15 @@ class StageRunner:
                     checkpoint=self._stores.checkpoints.load(spec.fingerprint),
                     checkpoint_seconds=self._checkpoint_seconds,
                 )
-        except InterruptedStage:
-            self._stores.stages.release(claim)
-            raise
+                # Still under the lease: bytes may take a while to their place.
+                result = StageResult(
+                    fingerprint=spec.fingerprint,
+                    artifact_id=self._stores.artifacts.put(trained.weights),
+                    val_accuracy=trained.curve[-1].val_accuracy,
+                    curve=trained.curve,
+                    seconds=trained.seconds,
+                    environment=environment(self._device),
+                )
         except StageFailedError as error:
             self._stores.checkpoints.delete(spec.fingerprint)
             self._stores.stages.fail(claim, error.message)
@@ -197,18 +204,11 @@ class StageRunner:
         except LeaseLostError:
             raise
         except BaseException:
+            # Interrupted, or bytes that could not be stored: another worker, or this one, goes on from the checkpoint.
             self._stores.stages.release(claim)
             raise
         finally:
             self._dataset.close()
-        result = StageResult(
-            fingerprint=spec.fingerprint,
-            artifact_id=self._stores.artifacts.put(trained.weights),
-            val_accuracy=trained.curve[-1].val_accuracy,
-            curve=trained.curve,
-            seconds=trained.seconds,
-            environment=environment(self._device),
-        )
         self._stores.stages.complete(claim, result)
         self._stores.checkpoints.delete(spec.fingerprint)
         return result

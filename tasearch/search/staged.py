@@ -14,7 +14,7 @@ from tasearch.search.space import Pair, SearchSpace
 from tasearch.search.strategy import History, Strategy
 
 LEADERS = 3
-CHOICE = 6
+CHOICE = 8
 """Among so many new chains that TPE proposes, the one is taken that needs the fewest new stages."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +18,15 @@ _KEY = "turn"
 
 
 @contextmanager
-def turn(studies: StudyRecords, study_name: str, owner: str) -> Iterator[None]:
+def turn(studies: StudyRecords, study_name: str, owner: str, poll: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the turn of a study during the block, waiting for whoever has it; a dead process loses it at once.
 
-    `owner` is unique to this process. Raises StorageError for an unknown study.
+    `owner` is unique to this process; `poll` is called again and again while it waits, and may raise. Raises
+    StorageError for an unknown study.
     """
     pause = _FIRST_PAUSE
     while not _take(studies, study_name, owner):
+        poll()
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(1.5 * pause, _LONGEST_PAUSE)
     try:

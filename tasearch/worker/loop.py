@@ -95,19 +95,27 @@ class SearchWorker:
             if trial is None:
                 if train_wanted(self.study, self.plan, self.records.stages, self._stage):
                     return True
-                trial = self.desk.take(self.plan.settings.trials) if len(self._parked) < MOST_PARKED else None
+                trial = self._take() if len(self._parked) < MOST_PARKED else None
             if trial is not None:
                 self._run_trial(trial)
                 return True
         except OutOfTime:
             # Nothing new is begun; trials of other workers end by the same clock.
+            self.progress.on_poll = lambda: None
+            self.progress.poll()
             while self._parked:
                 self._stopped(self._parked.pop(), OUT_OF_TIME)
+            # Without a budget only what dead workers left is handed out.
+            while (left_behind := self.desk.take(0, self.progress.poll)) is not None:
+                self._stopped(left_behind, OUT_OF_TIME)
         # Who reaches the finals is decided by all trials, those of other workers too.
         waiting = bool(self.study.running())
         if waiting:
             time.sleep(_POLL_SECONDS)
         return waiting
+
+    def _take(self) -> HeldTrial | None:
+        return self.desk.take(self.plan.settings.trials, self.progress.poll)
 
     def _unparked(self) -> HeldTrial | None:
         """Return a parked trial whose missing stage nobody is training any more."""

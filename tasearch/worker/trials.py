@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,14 +55,15 @@ class TrialDesk:
         self._lease_seconds = lease_seconds
         self._mine: set[int] = set()
 
-    def take(self, budget: int) -> HeldTrial | None:
+    def take(self, budget: int, poll: Callable[[], None] = lambda: None) -> HeldTrial | None:
         """Return a trial whose worker is gone, else a new one; None where all of the budget is taken or all chains are.
 
-        `budget`: trials of the whole study. One worker at a time, or two would share the last trial of the budget.
+        `budget`: trials of the whole study; `poll` is called while others have their turn, and may raise. One worker
+        at a time, or two would share the last trial of the budget.
         """
         if not self._may_have_work(budget):
             return None
-        with turn(self._records.studies, self._study.name, self._worker_id):
+        with turn(self._records.studies, self._study.name, self._worker_id, poll):
             for number, row in self._left_behind():
                 taken = self._adopt(number, row)
                 if taken is not None:

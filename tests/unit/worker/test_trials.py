@@ -13,6 +13,7 @@ from tasearch.search.sampler import ChainSampler
 from tasearch.search.study import ChainStudy
 from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records, open_records
+from tasearch.stores.turns import turn
 from tasearch.worker.trials import HeldTrial, TrialDesk
 from tests.unit.search.test_space import make_space
 
@@ -133,3 +134,19 @@ def test_an_outcome_told_twice_stays_as_it_was_told_first(place: Place) -> None:
     desk.complete(first, 0.5, {})
     study.tell_complete(first.number, 0.9, {"device": "other"})
     assert place.study().rows()[0].val_accuracy == 0.5
+
+
+def test_without_a_budget_only_what_was_left_behind_is_handed_out(place: Place) -> None:
+    """How a study whose time is used up gets rid of the trials of dead workers."""
+    first = taken(place.desk("far:1:x", lease_seconds=-1.0))
+    desk = place.desk("far:2:y")
+    assert taken(desk, budget=0).number == first.number
+    assert desk.take(0) is None
+
+
+def test_who_waits_for_its_turn_can_be_stopped(place: Place) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with turn(place.records.studies, "s", "far:3:z"), pytest.raises(KeyboardInterrupt):
+        place.desk().take(BUDGET, stop)
