@@ -95,8 +95,13 @@ class Session:
         try:
             with self._guard.undone_if_refused():
                 self._register(records, joins=joins)
-                check_shared(records, self.plan.study_name, self.artifacts, current_owner())
                 study = self._open_study(records)
+            try:
+                # Only now: a database that cannot be used leaves nothing behind among the artifacts.
+                check_shared(records, self.plan.study_name, self.artifacts, current_owner())
+            except BaseException:
+                study.close()
+                raise
             if not joins:
                 self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.

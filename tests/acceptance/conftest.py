@@ -92,7 +92,10 @@ class Running:
             time.sleep(0.02)
             with contextlib.suppress(sqlite3.OperationalError):
                 stages = self.place.rows("SELECT 1 FROM tasearch_stages WHERE state = 'running'")
-                if stages and self.place.rows("SELECT 1 FROM trials WHERE state = 'RUNNING'"):
+                running = self.place.rows("SELECT 1 FROM trials WHERE state = 'RUNNING'")
+                # Its state is published a moment after the stage is claimed.
+                payloads = self.place.rows("SELECT payload FROM tasearch_workers")
+                if stages and running and any(json.loads(payload)["stage"] for (payload,) in payloads):
                     return
             self.process.send_signal(signal.SIGCONT)
             assert self.process.poll() is None, f"ended before it was stopped:\n{self._err.read_text()}"

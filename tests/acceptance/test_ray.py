@@ -119,7 +119,8 @@ def refused(two_nodes: TwoNodes, tmp_path_factory: pytest.TempPathFactory, image
 
 @pytest.fixture(scope="module")
 def killed(two_nodes: TwoNodes, place: Place, refused: object) -> Killed:
-    run = place.optimize(*ON_RAY, trials=TRIALS)
+    # Long enough that Ray starts the lost worker again while there is work.
+    run = place.optimize(*ON_RAY, "--epochs", "60", trials=TRIALS)
     run.wait_for("trial 0: ")
     deadline = time.monotonic() + 120
     while len(place.rows("SELECT worker_id FROM tasearch_workers")) < 2:
