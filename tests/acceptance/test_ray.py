@@ -19,6 +19,8 @@ from tests.acceptance.conftest import BUDGET, Done, Place
 
 pytest.importorskip("ray", reason="needs the package ray: pip install 'tasearch[ray]'")
 
+pytestmark = pytest.mark.timeout(600)
+"""Ray, two nodes and two workers start on whatever cores the other tests leave."""
 ON_RAY = ("--launcher", "ray", "--workers", "2", "--epochs", "8", "--json")
 TRIALS = 4
 _SMALL_STORE = 80 * 2**20
@@ -120,7 +122,7 @@ def refused(two_nodes: TwoNodes, tmp_path_factory: pytest.TempPathFactory, image
 @pytest.fixture(scope="module")
 def killed(two_nodes: TwoNodes, place: Place, refused: object) -> Killed:
     # Long enough that Ray starts the lost worker again while there is work.
-    run = place.optimize(*ON_RAY, "--epochs", "60", trials=TRIALS)
+    run = place.optimize(*ON_RAY, "--epochs", "30", trials=TRIALS)
     run.wait_for("trial 0: ")
     deadline = time.monotonic() + 120
     while len(place.rows("SELECT worker_id FROM tasearch_workers")) < 2:
