@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
 
+from tasearch.stores.hurry import no_hurry
 from tests.object_store import environment_of, running_moto
 
 # Machines that run the tests are slow and noisy: time is no property of the loss.
@@ -35,6 +36,13 @@ def _own_logging() -> Iterator[None]:
     level = logger.level
     yield
     logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _no_hurry() -> Iterator[None]:
+    """A command that was told to stop in this process must not hurry the next test."""
+    yield
+    no_hurry()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ TasearchError                1  something failed that was asked for correctly
 │   ├── ModelError              an unknown model, or one that cannot take the data
 │   ├── DataError               a dataset that cannot be had or read
 │   └── StorageError            a database, artifact location or folder that cannot be used
+│       └── UnavailableError 1  one that could be used and failed while a study ran
 ├── NoCompletedTrialError    3  the budget ended and no trial completed
 ├── ArtifactError            1  stored bytes are missing or do not match their hash
 ├── StageFailedError         1  a training run diverged or broke
@@ -46,6 +47,12 @@ class DataError(UsageError):
 
 class StorageError(UsageError):
     """A database, artifact location or folder cannot be used."""
+
+
+class UnavailableError(StorageError):
+    """A database, artifact location or folder failed while a study ran: nothing is wrong with the request."""
+
+    exit_code = 1
 
 
 class NoCompletedTrialError(TasearchError):

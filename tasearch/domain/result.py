@@ -112,6 +112,8 @@ class FinalRow:
     val_accuracy: float | None = None
     test_accuracy: float | None = None
     """None until the test set is opened, after every replicate is trained."""
+    failure: str | None = None
+    """Why its stages could not be trained; its arm is out of the finals then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

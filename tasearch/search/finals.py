@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,8 @@ def tuned_blkd(trials: Sequence[TrialRow]) -> Arm | None:
     return _arm(Role.BLKD, direct[0]) if direct else None
 
 
-def arms(trials: Sequence[TrialRow], count: int, nokd_val_accuracy: float) -> list[Arm]:
-    """Return every contender: finalists, tuned BLKD, NOKD."""
+def arms(trials: Sequence[TrialRow], count: int, nokd_val_accuracy: float | None) -> list[Arm]:
+    """Return every contender: finalists, tuned BLKD, NOKD; its accuracy is None where it failed in the search."""
     blkd = tuned_blkd(trials)
     nokd = Arm(role=Role.NOKD, label=NOKD_ARM, chain=None, search_val_accuracy=nokd_val_accuracy)
     return [*finalists(trials, count), *([blkd] if blkd else []), nokd]
@@ -82,13 +82,36 @@ def due_rows(
     `due`: how many replicates an arm is to have, by its label.
     """
     present = {(row.arm, row.replicate): row for row in existing if row.round == number}
-    most = max(due(arm.label) for arm in contenders)
+    most = max((due(arm.label) for arm in contenders), default=0)
     return [
         present.get((arm.label, replicate)) or _row(number, arm, replicate)
         for replicate in range(first, first + most)
         for arm in contenders
         if replicate < first + due(arm.label)
     ]
+
+
+def failed_arms(rows: Iterable[FinalRow]) -> dict[str, FinalRow]:
+    """Return the arms of one round of which a run has failed, each with the first such run: they are out of it.
+
+    An arm that fails on fresh replicates is no answer, and leaving out only those replicates would flatter it.
+    """
+    failed: dict[str, FinalRow] = {}
+    for row in rows:
+        if row.failure is not None and (row.arm not in failed or row.replicate < failed[row.arm].replicate):
+            failed[row.arm] = row
+    return failed
+
+
+def failure_notes(rows: Iterable[FinalRow]) -> list[str]:
+    """Say which arms are out of the finals and why, and what that takes from the verdict."""
+    notes = []
+    for arm, row in failed_arms(rows).items():
+        name = {Role.BLKD: f"Direct distillation ({arm})", Role.NOKD: "No distillation (NOKD)"}.get(row.role, arm)
+        lost = "" if row.role is Role.FINALIST else ", so nothing is compared with it"
+        reason = (row.failure or "").rstrip(".")
+        notes.append(f"{name} is out of the finals{lost}: replicate {row.replicate} failed: {reason}.")
+    return notes
 
 
 def fairness_notes(trials: Sequence[TrialRow], rows: Sequence[FinalRow]) -> list[str]:

@@ -132,9 +132,9 @@ class ChainSampler(BaseSampler):
 
 
 def is_counted(trial: FrozenTrial) -> bool:
-    """Whether a trial uses up the budget: all but those answered from the store, not begun, or stopped by the clock."""
+    """Whether a trial uses up the budget: all but those answered from the store, not begun, or stopped to keep it."""
     attrs = trial.user_attrs
-    return trial.state is not TrialState.WAITING and DUPLICATE_OF not in attrs and attrs.get(STOPPED) != OUT_OF_TIME
+    return trial.state is not TrialState.WAITING and DUPLICATE_OF not in attrs and attrs.get(STOPPED) not in UNCOUNTED
 
 
 DUPLICATE_OF = "duplicate_of"
@@ -142,3 +142,7 @@ STOPPED = "stopped"
 """User attribute of a pruned trial: why."""
 OUT_OF_TIME = "out of time"
 """Why a trial was stopped that goes on, under a new number, as soon as the study has time again."""
+BEYOND_BUDGET = "one more than the budget"
+"""Why a trial was not begun that goes on, under a new number, as soon as the study has more trials to run."""
+UNCOUNTED = (OUT_OF_TIME, BEYOND_BUDGET)
+"""Why a trial was stopped that uses up no budget."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasearch.domain.result import FinalRow, Role
+from tasearch.search.finals import failed_arms
 from tasearch.search.race import Floats, Rule, run_race
 
 RULES = "race_rules"
@@ -38,14 +39,17 @@ class Standing:
 def standing(rows: Sequence[FinalRow], rule: Rule) -> Standing:
     """Return how the race of these rows, all of one round, stands; test accuracies have no say.
 
-    Without a finalist or BLKD there is no race: every arm is to have the replicates of the first look.
+    Arms of which a run has failed take no part. Without a finalist or BLKD there is no race: every arm is to have the
+    replicates of the first look.
     """
-    names, values = val_differences(rows, rule.looks[-1])
+    first = min((row.replicate for row in rows), default=1)
+    failed = failed_arms(rows)
+    is_empty, rows = not rows, [row for row in rows if row.arm not in failed]
+    names, values = val_differences(rows, rule.looks[-1], first)
     if not names:
-        first = min((row.replicate for row in rows), default=1)
         least = rule.deciding[0]
         done = [row.val_accuracy is not None for row in rows if row.replicate < first + least]
-        over = bool(done) and all(done)
+        over = not is_empty and all(done)
         return Standing(
             replicates=least,
             looks_taken=int(over),
@@ -68,13 +72,15 @@ def standing(rows: Sequence[FinalRow], rule: Rule) -> Standing:
     )
 
 
-def val_differences(rows: Sequence[FinalRow], count: int) -> tuple[list[str], Floats]:
-    """Return the finalists and their val accuracy minus BLKD's: shape (finalists, count), NaN where not known yet."""
+def val_differences(rows: Sequence[FinalRow], count: int, first: int) -> tuple[list[str], Floats]:
+    """Return the finalists and their val accuracy minus BLKD's: shape (finalists, count), NaN where not known yet.
+
+    `first`: the replicate of the first column.
+    """
     names = list(dict.fromkeys(row.arm for row in rows if row.role is Role.FINALIST))
     blkd = {row.replicate: row.val_accuracy for row in rows if row.role is Role.BLKD}
     if not blkd:
         return [], np.empty((0, count))
-    first = min(row.replicate for row in rows)
     found = np.full((len(names), count), np.nan)
     for row in rows:
         direct = blkd.get(row.replicate)

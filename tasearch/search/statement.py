@@ -24,6 +24,8 @@ def sentence(finding: Finding, race: RaceSummary | None) -> str:
     """Return the verdict as one sentence."""
     leader, blkd, nokd = finding.leader, finding.blkd, finding.nokd
     versus = None if leader is None else leader.versus_blkd
+    if not finding.scores:
+        return "the finals give no answer: every arm failed"
     if leader is None or versus is None:
         alone = "no chain with a TA was compared with direct distillation"
         other = None if blkd is None else blkd.versus_nokd

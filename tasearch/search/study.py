@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 from tasearch.domain.errors import ConfigError
 from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
-from tasearch.search.sampler import DUPLICATE_OF, OUT_OF_TIME, STOPPED, ChainSampler, is_counted
+from tasearch.search.sampler import DUPLICATE_OF, STOPPED, UNCOUNTED, ChainSampler, is_counted
 from tasearch.search.space import SearchSpace
 from tasearch.search.storage import close_storage
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
@@ -210,14 +210,14 @@ class ChainStudy:
             self._set_attrs(number, attrs)
             self._study.tell(number, **told, skip_if_finished=True)
 
-    def requeue_out_of_time(self) -> None:
-        """Queue again every chain that was stopped by the clock and that no later trial has taken up."""
+    def requeue_stopped(self) -> None:
+        """Queue again every chain that was stopped to keep the budget and that no later trial has taken up."""
         rows = self.rows()
-        if not any(row.stopped == OUT_OF_TIME for row in rows):
+        if not any(row.stopped in UNCOUNTED for row in rows):
             return
         last = {row.chain: row for row in rows if row.chain is not None}
         for row in last.values():
-            if row.chain is not None and row.stopped == OUT_OF_TIME:
+            if row.chain is not None and row.stopped in UNCOUNTED:
                 self._study.enqueue_trial(self.space.params(row.chain))
 
     def set_attr(self, name: str, value: Any) -> None:

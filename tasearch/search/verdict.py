@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from tasearch.domain.result import ArmScore, FinalRow, Interval, RaceSummary, Role, Verdict
+from tasearch.search.finals import failed_arms, failure_notes
 from tasearch.search.levels import ERROR
 from tasearch.search.race import NO_SPREAD, Rule, half_width, replicates_to_separate
 from tasearch.search.standing import Standing, standing, val_differences
@@ -45,14 +46,15 @@ def judge(
     rule = rule_of(last) or _one_look(rows)
     now = standing(rows, rule)
     first = min(row.replicate for row in rows)
-    rows = [row for row in rows if row.replicate < first + now.due(row.arm)]
+    failed, notes = failed_arms(rows), [*failure_notes(rows), *notes]
+    rows = [row for row in rows if row.arm not in failed and row.replicate < first + now.due(row.arm)]
     if not now.over or any(row.val_accuracy is None or row.test_accuracy is None for row in rows):
         return None
     scores = _scores(rows, now, rule)
     leader = next((score for score in scores if score.arm == now.leader), None)
     blkd, nokd = _of(scores, Role.BLKD), _of(scores, Role.NOKD)
     finding = Finding(scores=tuple(scores), leader=leader, blkd=blkd, nokd=nokd, standing=now)
-    race = None if leader is None else _summary(rows, rule, now)
+    race = None if leader is None else _summary(rows, rule, now, first)
     versus = leader.versus_blkd if leader is not None else None
     return Verdict(
         text=sentence(finding, race),
@@ -88,8 +90,8 @@ def _winner(finding: Finding) -> str | None:
     return None if finding.nokd is not None and finding.nokd.val_accuracy > ahead.val_accuracy else ahead.arm
 
 
-def _summary(rows: Sequence[FinalRow], rule: Rule, now: Standing) -> RaceSummary:
-    names, differences = val_differences(rows, now.replicates)
+def _summary(rows: Sequence[FinalRow], rule: Rule, now: Standing, first: int) -> RaceSummary:
+    names, differences = val_differences(rows, now.replicates, first)
     own = differences[names.index(now.leader or "")][: now.due(now.leader or "")]
     mean, spread = float(own.mean()), float(own.std(ddof=1)) if len(own) > 1 else 0.0
     open_question = now.winner is None and not now.blkd_won and spread > NO_SPREAD

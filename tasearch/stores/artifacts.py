@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import math
 import os
 import platform
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +20,17 @@ from typing import Any, TypeVar
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from tasearch.domain.errors import ArtifactError, StorageError
+from tasearch.domain.errors import ArtifactError, StorageError, TasearchError
 from tasearch.stores.engine import hide_password
 from tasearch.stores.files import nearest_existing, probe_writable, sweep_abandoned, write_atomically
+from tasearch.stores.hurry import is_out_of_time, pause
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 GRACE_SECONDS = 3600.0
 """An artifact younger than this may have been stored by a worker that has not recorded it yet."""
+_LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.EFBIG)
+"""A full or read-only disk is mended by people, not by a moment's wait."""
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"}
 """Protocols without folders: making one would make a bucket, and a write is whole or absent by itself."""
 _ARTIFACT_NAME = r"[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{64})"
@@ -63,8 +69,9 @@ class Note:
 class ArtifactStore:
     """Content-addressed bytes under one location; safe to use from many processes."""
 
-    def __init__(self, location: str) -> None:
-        """`location`: a folder's path or an fsspec URL (`s3://bucket/folder`).
+    def __init__(self, location: str, *, pauses: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0)) -> None:
+        """`location`: a folder's path or an fsspec URL (`s3://bucket/folder`); `pauses`: seconds between tries where it
+        fails in a way that may pass.
 
         Raises StorageError for a location that no installed file system serves.
         """
@@ -82,6 +89,7 @@ class ArtifactStore:
                 hint="give a folder or a URL such as s3://bucket/folder with --artifacts",
             ) from error
         self._filesystem: Any = filesystem
+        self._pauses = tuple(pauses)
         self._root = str(root).rstrip("/") or "/"
         self._below = f"{self._root.rstrip('/')}/"
         self._local = isinstance(filesystem, LocalFileSystem)
@@ -100,11 +108,15 @@ class ArtifactStore:
         """
         artifact_id = hashlib.sha256(data).hexdigest()
         path = self._path(artifact_id)
-        try:
+
+        def store() -> None:
             if self._read(path) != data:
                 self._write(path, data)
             elif time.time() - self._modified(path) > GRACE_SECONDS / 2:
                 self._renew(path, data)
+
+        try:
+            self._patiently(store)
         except Exception as error:  # every fsspec backend has exceptions of its own
             raise StorageError(
                 f"cannot write an artifact under {self.location}: {_reason(error)}",
@@ -117,7 +129,7 @@ class ArtifactStore:
         the location cannot be read."""
         path = self._path(artifact_id)
         try:
-            data = self._read(path)
+            data = self._patiently(lambda: self._read(path))
         except Exception as error:  # every fsspec backend has exceptions of its own
             raise StorageError(
                 f"cannot read artifact {artifact_id[:12]} under {self.location}: {_reason(error)}",
@@ -139,7 +151,7 @@ class ArtifactStore:
         """Whether there are bytes under this id; only `get` checks them. Raises StorageError."""
         path = self._path(artifact_id)
         try:
-            return self._find(path) is not None
+            return self._patiently(lambda: self._find(path)) is not None
         except Exception as error:  # every fsspec backend has exceptions of its own
             raise StorageError(
                 f"cannot look for artifact {artifact_id[:12]} under {self.location}: {_reason(error)}",
@@ -224,6 +236,20 @@ class ArtifactStore:
         if not re.fullmatch(_NOTE_NAME, f"{name}.json"):
             raise ValueError(f"note `{name}`; allowed: 32 hexadecimal digits")
         return f"{self._below}{_NOTES}/{name}.json"
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Return what `ask` returns, asked again a few times where the location fails in a way that may pass."""
+        for seconds in self._pauses:
+            try:
+                return ask()
+            except Exception as error:  # every fsspec backend has exceptions of its own
+                if not _may_pass(error):
+                    raise
+                logger.warning("%s: %s; trying again in %.1f s", self.location, _reason(error), seconds)
+            pause(seconds)
+            if is_out_of_time():
+                break
+        return ask()
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Return what `ask` finds; its failure is a StorageError."""
@@ -321,6 +347,15 @@ class ArtifactStore:
         if fresh:
             self._filesystem.rmdir(self._root)
         return modified
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed a moment later: a shared disk or a service that is away or overloaded."""
+    if isinstance(error, TasearchError):
+        return False
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return False
+    return not (isinstance(error, OSError) and error.errno in _LASTING)
 
 
 def _is_without_bucket(error: FileNotFoundError) -> bool:

@@ -28,6 +28,15 @@ _reading: ContextVar[bool] = ContextVar("reading", default=False)
 _EXAMPLES = "write `sqlite:///studies.db` or `postgresql+psycopg://user@host/db`"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _BUSY_SECONDS = 60
+_LIVELINESS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
+}
+"""libpq's words for: a network that is cut is noticed within seconds, not when TCP gives up after a quarter of an hour.
+In seconds, the last one in milliseconds; what the URL says of them wins."""
 _checked: dict[Path, tuple[int, int] | None] = {}
 """SQLite files that this process found fit, with device and inode, or None where there was no file yet."""
 _DRIVERS = {
@@ -92,8 +101,7 @@ def engine_kwargs(url: URL | str, *, pooled: bool = True) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
     kwargs: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 3} if pooled else {}
-    if "connect_timeout" not in url.query:
-        kwargs["connect_args"] = {"connect_timeout": 10}
+    kwargs["connect_args"] = {name: value for name, value in _LIVELINESS.items() if name not in url.query}
     return kwargs
 
 

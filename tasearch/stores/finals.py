@@ -71,6 +71,16 @@ class FinalRecords:
 
         write(self._engine, work, patience=self._patience)
 
+    def record_failure(self, study_name: str, round: int, arm: str, replicate: int, failure: str) -> None:
+        """Record why a row could not be trained. Raises StorageError for a row that was not planned."""
+        query = _update(study_name, round, arm, replicate).values(failure=failure)
+
+        def work(connection: Connection) -> None:
+            if connection.execute(query).rowcount != 1:
+                raise _unknown(study_name, round, arm, replicate)
+
+        write(self._engine, work, patience=self._patience)
+
     def record_test(self, study_name: str, round: int, arm: str, replicate: int, test_accuracy: float) -> bool:
         """Record the test accuracy of a row once; False, changing nothing, where it has one already.
 
@@ -123,6 +133,7 @@ def _insert(connection: Connection, study_name: str, rows: Sequence[FinalRow]) -
             "fingerprint": row.fingerprint,
             "val_accuracy": row.val_accuracy,
             "test_accuracy": row.test_accuracy,
+            "failure": row.failure,
         }
         for row in rows
     ]
@@ -167,4 +178,5 @@ def _final_row(row: Row[Any]) -> FinalRow:
         fingerprint=row.fingerprint,
         val_accuracy=row.val_accuracy,
         test_accuracy=row.test_accuracy,
+        failure=row.failure,
     )

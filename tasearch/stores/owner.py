@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import platform
 from pathlib import Path
 
 
 def current_owner() -> str:
-    """Return the identity of this process: `host:pid:start`."""
-    return f"{platform.node()}:{os.getpid()}:{_start_of(os.getpid())}"
+    """Return the identity of this process: `host/place:pid:start`."""
+    return f"{_here()}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
 def is_known_dead(owner: str) -> bool:
     """Whether `owner` was a process of this host that no longer runs; False where that cannot be told."""
     host, _, rest = owner.rpartition(":")[0].rpartition(":")
     start = owner.rpartition(":")[2]
-    if host != platform.node() or not rest.isdigit():
+    if host != _here() or not rest.isdigit():
         return False
     pid = int(rest)
     try:
@@ -26,6 +28,21 @@ def is_known_dead(owner: str) -> bool:
     except PermissionError:
         return False
     return start != "" and _start_of(pid) != start
+
+
+@functools.cache
+def _here() -> str:
+    """Return where a process number means something: this host since it was booted, and its PID namespace.
+
+    Containers may share a host name and hosts may be cloned with theirs; a process that cannot be seen from here must
+    not be taken for dead.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return platform.node()
+    return f"{platform.node()}/{hashlib.sha256(f'{boot} {namespace}'.encode()).hexdigest()[:8]}"
 
 
 def _start_of(pid: int) -> str:

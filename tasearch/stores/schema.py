@@ -144,6 +144,7 @@ class FinalTable(Base):
     fingerprint: Mapped[str | None] = mapped_column(String(64))
     val_accuracy: Mapped[float | None] = mapped_column(Double)
     test_accuracy: Mapped[float | None] = mapped_column(Double)
+    failure: Mapped[str | None] = mapped_column(Text)
 
 
 class LeaseTable(Base):

@@ -16,9 +16,11 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from tasearch.domain.errors import StorageError
 from tasearch.stores.creation_lock import only_creator
 from tasearch.stores.database_errors import storage_error
-from tasearch.stores.engine import READ_ONLY, engine_kwargs, parse_storage_url
+from tasearch.stores.engine import READ_ONLY, engine_kwargs, hide_password, parse_storage_url
+from tasearch.stores.hurry import give_up, has_given_up, is_out_of_time, pause
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -109,8 +111,13 @@ def patiently(call: Callable[[], T], engine: Engine, *, patience: float = PATIEN
     database passes through.
     """
     deadline = time.monotonic() + patience
-    pause = _FIRST_PAUSE
+    seconds = _FIRST_PAUSE
     while True:
+        if has_given_up():
+            raise StorageError(
+                f"database {hide_password(engine.url)} was away when this process was asked to end",
+                hint="nothing is lost: whoever comes next goes on",
+            )
         try:
             return call()
         except Exception as error:
@@ -120,13 +127,15 @@ def patiently(call: Callable[[], T], engine: Engine, *, patience: float = PATIEN
                 # What another library makes of an error that will not pass is its answer.
                 raise
             refusal = storage_error(cause, engine.url)
-            if not passing or time.monotonic() + pause > deadline:
+            if passing and is_out_of_time():
+                give_up()
+            if not passing or time.monotonic() + seconds > deadline or is_out_of_time():
                 # Not chained: the driver's message may quote what it was given.
                 raise refusal from None
-            logger.warning("%s; trying again in %.1f s", refusal.message, pause)
+            logger.warning("%s; trying again in %.1f s", refusal.message, seconds)
         # Spread out: many workers come back at the same moment.
-        time.sleep(pause * random.uniform(0.5, 1.0))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause(seconds * random.uniform(0.5, 1.0))
+        seconds = min(2 * seconds, _LONGEST_PAUSE)
 
 
 def _database_error(error: BaseException | None) -> DBAPIError | None:

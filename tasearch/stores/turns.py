@@ -17,8 +17,24 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _KEY = "turn"
 
 
+class Turn:
+    """The turn while it is held. A process that stalls may lose it without noticing, so it asks."""
+
+    def __init__(self, studies: StudyRecords, study_name: str, owner: str) -> None:
+        self._studies, self._study_name, self._owner = studies, study_name, owner
+
+    def renew(self) -> bool:
+        """Hold it for as long again from now; False where it is lost."""
+        return _take(self._studies, self._study_name, self._owner, renews=True)
+
+    def is_held(self) -> bool:
+        """Whether nobody has taken it meanwhile."""
+        attrs, _ = self._studies.attrs_at(self._study_name)
+        return bool(attrs.get(_KEY, {}).get("owner") == self._owner)
+
+
 @contextmanager
-def turn(studies: StudyRecords, study_name: str, owner: str, poll: Callable[[], None] = lambda: None) -> Iterator[None]:
+def turn(studies: StudyRecords, study_name: str, owner: str, poll: Callable[[], None] = lambda: None) -> Iterator[Turn]:
     """Hold the turn of a study during the block, waiting for whoever has it; a dead process loses it at once.
 
     `owner` is unique to this process; `poll` is called again and again while it waits, and may raise. Raises
@@ -30,22 +46,24 @@ def turn(studies: StudyRecords, study_name: str, owner: str, poll: Callable[[], 
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(1.5 * pause, _LONGEST_PAUSE)
     try:
-        yield
+        yield Turn(studies, study_name, owner)
     finally:
         studies.edit_attrs(study_name, lambda attrs, _now: _given_back(attrs, owner))
 
 
-def _take(studies: StudyRecords, study_name: str, owner: str) -> bool:
+def _take(studies: StudyRecords, study_name: str, owner: str, *, renews: bool = False) -> bool:
     # Looked at before the write lock is asked for: those who wait must not keep the one at work from writing.
-    if _is_held(*studies.attrs_at(study_name)):
+    if not renews and _is_held(*studies.attrs_at(study_name)):
         return False
 
     def edit(attrs: dict[str, Any], now: float) -> dict[str, Any]:
-        if _is_held(attrs, now):
+        held = attrs.get(_KEY)
+        is_mine = held is not None and held["owner"] == owner
+        if not is_mine if renews else _is_held(attrs, now):
             return attrs
         return attrs | {_KEY: {"owner": owner, "until": now + TURN_SECONDS}}
 
-    return bool(studies.edit_attrs(study_name, edit)[_KEY]["owner"] == owner)
+    return bool(studies.edit_attrs(study_name, edit).get(_KEY, {}).get("owner") == owner)
 
 
 def _is_held(attrs: dict[str, Any], now: float) -> bool:

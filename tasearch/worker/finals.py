@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from tasearch.chain.run import LEASE_SECONDS, StageBusyError, StageRunner
-from tasearch.domain.errors import LeaseLostError
+from tasearch.domain.errors import LeaseLostError, StageFailedError
 from tasearch.domain.fingerprint import fingerprint, plain
 from tasearch.domain.result import FinalRow, Role, TrialRow, Verdict
 from tasearch.domain.spec import StageSpec
-from tasearch.search.finals import Arm, arms, due_rows, enter_round, fairness_notes, opening_notes
+from tasearch.search.finals import Arm, arms, due_rows, enter_round, failed_arms, fairness_notes, opening_notes
 from tasearch.search.race import Rule, schedule
 from tasearch.search.standing import RULES, Standing, rule_of_round, standing, stored_rule
 from tasearch.search.verdict import judge
@@ -22,9 +23,11 @@ from tasearch.stores.leases import Lease
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
 from tasearch.worker.progress import Progress
+from tasearch.worker.retries import PASSING_ERRORS, reason_of
 from tasearch.worker.study_plan import StudyPlan
 
 _POLL_SECONDS = 0.5
+logger = logging.getLogger(__name__)
 
 
 def expected_finals(plan: StudyPlan) -> int:
@@ -49,11 +52,11 @@ class FinalsWorker:
         self.runner, self.progress = runner, progress
         self._keeper, self._worker_id = keeper, worker_id
 
-    def run(self, trials: Sequence[TrialRow], nokd_val_accuracy: float) -> Verdict | None:
+    def run(self, trials: Sequence[TrialRow], nokd_val_accuracy: float | None) -> Verdict | None:
         """Train replicates look by look until the race is over, then open the test set and store the verdict.
 
         Selection has ended by then; test accuracies are only reported (invariant 5). Whoever finds a look complete
-        goes on to the next: where the race stands follows from the rows alone.
+        goes on to the next: where the race stands follows from the rows alone. An arm whose run failed is out.
         """
         name = self.plan.study_name
         contenders = arms(trials, self.plan.num_finalists, nokd_val_accuracy)
@@ -63,7 +66,9 @@ class FinalsWorker:
         while True:
             existing = self._rows_of(number)
             now = standing(existing, rule)
-            rows = due_rows(number, first, contenders, now.due, existing)
+            failed = failed_arms(existing)
+            still_in = [arm for arm in contenders if arm.label not in failed]
+            rows = due_rows(number, first, still_in, now.due, existing)
             self.finals.plan(name, rows)
             missing = [row for row in rows if row.val_accuracy is None]
             self._show(len(rows), len(rows) - len(missing))
@@ -138,6 +143,13 @@ class FinalsWorker:
                 self._give_back(lease)
             except LeaseLostError:
                 return
+            except StageFailedError as error:
+                self._failed(row, lease, error.message)
+                return
+            except PASSING_ERRORS as error:
+                logger.debug("%s, replicate %d", row.arm, row.replicate, exc_info=True)
+                self._again_or_failed(row, lease, reason_of(error))
+                return
             except BaseException:
                 self._give_back(lease)
                 raise
@@ -156,9 +168,32 @@ class FinalsWorker:
             name, subject, self._worker_id, LEASE_SECONDS, dead_owners=(owner,) if owner is not None and dead else ()
         )
 
-    def _give_back(self, lease: Lease) -> None:
+    def _give_back(self, lease: Lease, *, failed: bool = False) -> None:
         with contextlib.suppress(LeaseLostError):
-            self.records.leases.release(lease)
+            self.records.leases.release(lease, failed=failed)
+
+    def _again_or_failed(self, row: FinalRow, lease: Lease, reason: str) -> None:
+        """Leave a run for another try after an error that may pass, or give it up."""
+        most, tried = self.plan.settings.max_retries, lease.failures
+        if tried >= most:
+            self._failed(row, lease, reason)
+            return
+        self._give_back(lease, failed=True)
+        self.progress.update(stage=None)
+        self.progress.say(
+            f"finals, replicate {row.replicate}: {row.arm} is tried again ({tried + 1} of at most {most}): {reason}"
+        )
+
+    def _failed(self, row: FinalRow, lease: Lease, reason: str) -> None:
+        """Record that a run cannot be had, which takes its arm out of the finals."""
+        outcome = {"failure": reason}
+        try:
+            self.records.leases.end(lease, outcome)
+        except LeaseLostError:
+            return
+        self._record(row, outcome)
+        self.progress.update(stage=None)
+        self.progress.say(f"finals, replicate {row.replicate}: {row.arm} failed and is out: {reason}")
 
     def _train(self, row: FinalRow, lease: Lease) -> None:
         specs = self._specs(row)
@@ -176,17 +211,22 @@ class FinalsWorker:
     def _record(self, row: FinalRow, outcome: Mapping[str, Any]) -> None:
         """Write a known outcome into the row; written twice, it is the same."""
         key = self.plan.study_name, row.round, row.arm, row.replicate
-        self.finals.record_val(*key, outcome["fingerprint"], outcome["val_accuracy"])
+        if "failure" in outcome:
+            self.finals.record_failure(*key, outcome["failure"])
+        else:
+            self.finals.record_val(*key, outcome["fingerprint"], outcome["val_accuracy"])
 
     def _open_test(self, rows: Sequence[FinalRow]) -> None:
         # Read again: another worker may have been faster.
-        planned = {(row.arm, row.replicate) for row in rows}
-        number = rows[0].round
+        planned = {(row.round, row.arm, row.replicate) for row in rows}
         missing = [
-            row for row in self._rows_of(number) if (row.arm, row.replicate) in planned and row.test_accuracy is None
+            row
+            for row in self.finals.rows(self.plan.study_name)
+            if (row.round, row.arm, row.replicate) in planned and row.test_accuracy is None
         ]
         if not missing:
             return
+        number = missing[0].round
         self.progress.update(phase="test", stage="test set, opened after all selection has ended")
         now = datetime.now(UTC).isoformat(timespec="seconds")
         occasion = f"round {number}, replicates {sorted({row.replicate for row in rows})}"

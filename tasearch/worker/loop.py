@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from tasearch.chain.run import StageBusyError, StageRunner
-from tasearch.domain.errors import ArtifactError, LeaseLostError, NoCompletedTrialError, StageFailedError
+from tasearch.domain.errors import LeaseLostError, NoCompletedTrialError, StageFailedError
 from tasearch.domain.result import EpochResult, StageResult, TrialRow, TrialState
 from tasearch.domain.spec import StageSpec
 from tasearch.search.finals import finalists, tuned_blkd
 from tasearch.search.pruning import STANDARD_ERRORS, is_hopeless
-from tasearch.search.sampler import OUT_OF_TIME
+from tasearch.search.sampler import OUT_OF_TIME, UNCOUNTED
 from tasearch.search.study import ChainStudy
 from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Progress
+from tasearch.worker.retries import PASSING_ERRORS, reason_of, with_retries
 from tasearch.worker.rungs import train_wanted
 from tasearch.worker.search_clock import OutOfTime, SearchClock
 from tasearch.worker.study_plan import StudyPlan
@@ -93,7 +95,7 @@ class SearchWorker:
             self.progress.poll()
             trial = self._unparked()
             if trial is None:
-                if train_wanted(self.study, self.plan, self.records.stages, self._stage):
+                if train_wanted(self.study, self.plan, self.records.stages, self._rung):
                     return True
                 trial = self._take() if len(self._parked) < MOST_PARKED else None
             if trial is not None:
@@ -133,15 +135,35 @@ class SearchWorker:
         }
         # What another worker trains already comes last: by then it may be there.
         order = sorted(specs, key=lambda role: self.runner.is_elsewhere(specs[role]))
-        accuracies = {f"{role}_val_accuracy": self._stage(specs[role], role).val_accuracy for role in order}
+        accuracies = {f"{role}_val_accuracy": self._baseline(specs[role], role) for role in order}
         for name, value in accuracies.items():
             self.study.set_attr(name, value)
         self.records.studies.update_attrs(self.plan.study_name, accuracies)
         self.progress.update(nokd_val_accuracy=accuracies["nokd_val_accuracy"])
 
+    def _baseline(self, spec: StageSpec, role: str) -> float | None:
+        """Return the val accuracy of a baseline; None for a NOKD that failed, without which a search can be done."""
+        say = partial(self._say_again, role)
+        try:
+            return with_retries(lambda: self._stage(spec, role), self.plan.settings.max_retries, say).val_accuracy
+        except StageFailedError as error:
+            if role == "teacher":
+                raise
+            self.progress.update(stage=None)
+            self.progress.say(f"the student without distillation (NOKD) failed: {error.message}")
+            return None
+
+    def _say_again(self, what: str, reason: str) -> None:
+        self.progress.update(stage=None)
+        self.progress.say(f"{what} is {reason}")
+
     def _stage(self, spec: StageSpec, role: str, *, wait: bool = True) -> StageResult:
         self.records.stages.link(self.plan.study_name, spec.fingerprint, role)
         return self.runner.run(spec, wait=wait)
+
+    def _rung(self, spec: StageSpec, role: str) -> StageResult:
+        say = partial(self._say_again, f"stage {spec.label}")
+        return with_retries(lambda: self._stage(spec, role), self.plan.settings.max_retries, say)
 
     def _run_trial(self, trial: HeldTrial) -> None:
         """Carry a trial as far as it goes: to its end, or to a stage that another worker is training."""
@@ -163,9 +185,9 @@ class SearchWorker:
             raise
         except StageFailedError as error:
             self._failed(trial, error.message)
-        except (RuntimeError, MemoryError, OSError, ArtifactError) as error:
+        except PASSING_ERRORS as error:
             logger.debug("trial %d", trial.number, exc_info=True)
-            self._again_or_failed(trial, f"{type(error).__name__}: {error}")
+            self._again_or_failed(trial, reason_of(error))
 
     def _train_chain(self, trial: HeldTrial) -> None:
         """Train what the trial's chain still needs, from the teacher down."""
@@ -256,7 +278,7 @@ class SearchWorker:
         ended = (TrialState.COMPLETE, TrialState.FAILED, TrialState.PRUNED)
         return {
             "trials_done": sum(
-                row.state in ended and row.duplicate_of is None and row.stopped != OUT_OF_TIME for row in rows
+                row.state in ended and row.duplicate_of is None and row.stopped not in UNCOUNTED for row in rows
             ),
             "best_chain": best[0].label if best else None,
             "best_val_accuracy": best[0].search_val_accuracy if best else None,

@@ -10,7 +10,7 @@ from tasearch.domain.result import StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.search.study import ChainStudy
 from tasearch.stores.stages import StageRecords, StageState
-from tasearch.training.loop import InterruptedStage
+from tasearch.worker.retries import PASSING_ERRORS, reason_of
 from tasearch.worker.study_plan import StudyPlan
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,8 @@ def train_wanted(
     """Train one stage that the sampler wants and record its accuracy; False where it wants none.
 
     One that no other worker is on, if there is one; otherwise the first is waited for. `run` gives the result of a
-    stage. Raises InterruptedStage. A stage that fails is recorded as such and not asked for again.
+    stage, after as many tries as are worth it. Raises InterruptedStage. A stage that fails is recorded as such and not
+    asked for again.
     """
     if study.num_counted() >= plan.settings.trials:
         return False
@@ -36,11 +37,7 @@ def train_wanted(
     chain = (free or wanted)[0]
     try:
         study.record_stage(chain, run(specs[chain], "rung").val_accuracy)
-    except InterruptedStage:
-        raise
-    except StageFailedError as error:
-        study.record_stage(chain, 0.0, error.message)
-    except (RuntimeError, MemoryError) as error:
+    except (StageFailedError, *PASSING_ERRORS) as error:
         logger.debug("stage %s", specs[chain].label, exc_info=True)
-        study.record_stage(chain, 0.0, f"{type(error).__name__}: {error}")
+        study.record_stage(chain, 0.0, reason_of(error))
     return True

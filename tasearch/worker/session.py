@@ -15,7 +15,7 @@ from tasearch.config.settings import Settings
 from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
-from tasearch.domain.errors import ConfigError, StorageError
+from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
 from tasearch.domain.fingerprint import plain
 from tasearch.search.storage import close_storage, open_storage
 from tasearch.search.study import ChainStudy
@@ -30,6 +30,7 @@ from tasearch.stores.records import Records, open_records
 from tasearch.stores.shared_artifacts import check_shared
 from tasearch.stores.transactions import create_tables
 from tasearch.training.device import configure, environment, resolve_device
+from tasearch.training.loop import InterruptedStage
 from tasearch.training.precision import faster_precision
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
@@ -44,6 +45,7 @@ from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
+_GO_ON = "the same command then goes on where this one stopped"
 LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
 
 
@@ -113,6 +115,12 @@ class Session:
             try:
                 with others:
                     counts = self._run(records, study)
+            except StorageError as error:
+                if self.stop.is_set:
+                    # Asked to end while a store is away: what could not be given back lapses by itself.
+                    raise InterruptedStage from error
+                # All of it could be used when the study was opened: not the fault of what was typed.
+                raise UnavailableError(error.message, hint=f"{error.hint}; {_GO_ON}") from error
             finally:
                 study.close()
             return StageCounts(trained=counts.trained + others.trained, reused=counts.reused + others.reused)
@@ -188,7 +196,7 @@ class Session:
             finals = FinalsWorker(
                 self.plan, records=records, runner=runner, progress=progress, keeper=keeper, worker_id=worker_id
             )
-            verdict = finals.run(study.rows(), progress.now.nokd_val_accuracy or 0.0)
+            verdict = finals.run(study.rows(), progress.now.nokd_val_accuracy)
             if verdict is not None:
                 study.set_attr("verdict", verdict.text)
             return StageCounts(trained=progress.now.stages_trained, reused=progress.now.stages_reused)

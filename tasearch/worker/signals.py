@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tasearch.stores.hurry import hurry, no_hurry
+
 _STOPPING = b"\nstopping after this step; once more ends at once\n"
 _SHOW_CURSOR = b"\x1b[?25h"
 """The live display hides the cursor; a process that ends at once must bring it back."""
@@ -23,8 +25,9 @@ class StopFlag:
         """Whether somebody looks at the flag by now; before that a signal raises KeyboardInterrupt."""
 
     def request(self, signum: int) -> None:
-        """Ask for a clean end."""
+        """Ask for a clean end, soon: stores that are away are no longer waited for."""
         self.signum = signum
+        hurry()
 
     @property
     def is_set(self) -> bool:
@@ -61,5 +64,6 @@ def stop_on_signals() -> Iterator[StopFlag]:
     try:
         yield flag
     finally:
+        no_hurry()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -11,6 +11,7 @@ from tasearch.chain.run import LEASE_SECONDS
 from tasearch.domain.errors import LeaseLostError
 from tasearch.domain.result import StageResult
 from tasearch.domain.spec import ChainSpec, StageSpec
+from tasearch.search.sampler import BEYOND_BUDGET
 from tasearch.search.study import ChainStudy, Proposal
 from tasearch.stores.keeper import Held, LeaseKeeper
 from tasearch.stores.leases import Lease, LeaseRow, LeaseState
@@ -63,15 +64,20 @@ class TrialDesk:
         """
         if not self._may_have_work(budget):
             return None
-        with turn(self._records.studies, self._study.name, self._worker_id, poll):
+        with turn(self._records.studies, self._study.name, self._worker_id, poll) as mine:
             for number, row in self._left_behind():
                 taken = self._adopt(number, row)
                 if taken is not None:
                     return taken
-            while self._study.num_counted() < budget:
-                self._study.requeue_out_of_time()
+            # Renewed: whatever came before may have taken long.
+            while mine.renew() and self._study.num_counted() < budget:
+                self._study.requeue_stopped()
                 proposal = self._study.ask(self._worker_id)
                 if proposal is None:
+                    return None
+                if not mine.is_held() and self._study.num_counted() > budget:
+                    # This process stood still and somebody else has taken the last trial of the budget.
+                    self._study.tell_pruned(proposal.number, BEYOND_BUDGET)
                     return None
                 lease = self._claim(proposal.number)
                 if lease is not None:

@@ -195,7 +195,7 @@ class ManyTrials:
         assert not study.wanted_stages()
         study.running()
         assert study.num_counted() < self.budget
-        study.requeue_out_of_time()
+        study.requeue_stopped()
         proposal = study.ask(WORKER)
         assert proposal is not None
         return proposal.number, proposal.chain

@@ -347,6 +347,11 @@ class TestFinals:
         row = records.finals.rows("s")[0]
         assert (row.fingerprint, row.val_accuracy) == (SPEC.fingerprint, 0.1 + 0.2)
 
+    def test_a_failure_is_recorded(self, records: Records) -> None:
+        records.finals.plan("s", [final()])
+        records.finals.record_failure("s", 1, CHAIN.label, 1, "diverged in epoch 2")
+        assert records.finals.rows("s")[0].failure == "diverged in epoch 2"
+
     def test_test_accuracy_is_recorded_once(self, records: Records) -> None:
         records.finals.plan("s", [final()])
         assert records.finals.record_test("s", 1, CHAIN.label, 1, 0.7)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tasearch.chain import run
+from tasearch.cli.main import main
+from tasearch.domain.errors import StageFailedError
 from tests.integration.conftest import Study
 
 FIT = vars(run)["fit"]
@@ -23,6 +25,18 @@ def failing(times: int) -> Any:
         if spec.distillation is not None and left[0]:
             left[0] -= 1
             raise RuntimeError("out of memory")
+        return FIT(spec, *arguments, **named)
+
+    return fit
+
+
+def diverging(student: str, *, replicates: range, distilled: bool) -> Any:
+    """Return a `fit` that diverges for one kind of stage on some replicates."""
+
+    def fit(spec: Any, *arguments: Any, **named: Any) -> Any:
+        is_distilled = spec.distillation is not None
+        if spec.student.name == student and spec.replicate in replicates and is_distilled is distilled:
+            raise StageFailedError(f"stage {spec.label} diverged")
         return FIT(spec, *arguments, **named)
 
     return fit
@@ -49,3 +63,38 @@ def test_a_trial_that_keeps_failing_is_given_up_with_the_reason(
     monkeypatch.setattr(run, "fit", failing(2))
     optimize(*ONE, "--max-retries", "1", code=3)
     assert leases(tmp_path) == [("trial 0", "ended", 2, 1)]
+
+
+def test_a_baseline_is_tried_again(optimize: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [2]
+
+    def fit(spec: Any, *arguments: Any, **named: Any) -> Any:
+        if spec.distillation is None and left[0]:
+            left[0] -= 1
+            raise RuntimeError("out of memory")
+        return FIT(spec, *arguments, **named)
+
+    monkeypatch.setattr(run, "fit", fit)
+    assert optimize(*ONE)["trials"]["complete"] == 1
+
+
+def test_a_search_goes_on_without_the_student_from_labels(optimize: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "fit", diverging("plain2", replicates=range(1), distilled=False))
+    answer = optimize(*ONE)
+    assert answer["trials"]["complete"] == 1
+    assert answer["verdict"] is not None
+
+
+def test_a_teacher_that_diverges_ends_the_study_with_the_reason(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "fit", diverging("plain6", replicates=range(1), distilled=False))
+    assert main([*arguments, *ONE]) == 1
+    assert "stage plain6 from labels" in capsys.readouterr().err
+
+
+def test_finals_end_with_a_verdict_where_a_finalist_diverges(optimize: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "fit", diverging("plain4", replicates=range(1, 9), distilled=True))
+    verdict = optimize("--temperatures", "4", "--kd-weights", "0.9")["verdict"]
+    assert verdict["text"].startswith("no chain with a TA was compared with direct distillation, which differs")
+    assert any("plain4" in note and "is out of the finals" in note for note in verdict["notes"])

@@ -34,7 +34,7 @@ ALL = {"A": 5, "B": 5, "BLKD": 5, "NOKD": 5}
 
 
 def test_differences_are_paired_with_blkd_by_replicate() -> None:
-    names, found = val_differences(rows_of(ALL), 3)
+    names, found = val_differences(rows_of(ALL), 3, 1)
     assert names == ["A", "B"]
     assert found[0].round(6).tolist() == [
         round(LEVELS["A"] + WIGGLE[step] - LEVELS["BLKD"] - WIGGLE[step + 2], 6) for step in range(3)

@@ -32,7 +32,7 @@ def test_what_was_read_before_is_what_a_fresh_reader_finds() -> None:
         lambda: outside.enqueue_trial(SPACE.params(asked[0].chain)),
         lambda: study.ask("worker"),
         lambda: study.tell_failed(asked[3].number, "broke"),
-        study.requeue_out_of_time,
+        study.requeue_stopped,
     )
     for step in steps:
         step()

@@ -4,7 +4,9 @@ import errno
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,3 +225,51 @@ def test_failure_to_look_is_no_absent_artifact(folder: ArtifactStore, monkeypatc
     monkeypatch.setattr(folder._filesystem, "info", fails)
     with pytest.raises(StorageError, match=r"cannot look for artifact .*Input/output error"):
         folder.exists(ID)
+
+
+class Sick:
+    """Makes a store's file system fail so many times."""
+
+    def __init__(self, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> None:
+        self.left, self.calls, self._error = times, 0, error
+        for name in ("cat_file", "info"):
+            monkeypatch.setattr(store._filesystem, name, self._failing(getattr(store._filesystem, name)))
+
+    def _failing(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.calls += 1
+            if self.left:
+                self.left -= 1
+                raise self._error
+            return original(*arguments, **named)
+
+        return call
+
+
+SICK = OSError(errno.EIO, "503 Slow Down")
+
+
+def test_a_location_that_is_away_for_a_moment_is_asked_again(location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArtifactStore(location, pauses=(0.0, 0.0))
+    Sick(store, monkeypatch, SICK, 2)
+    assert store.put(DATA) == ID
+    monkeypatch.undo()
+    assert store.get(ID) == DATA
+
+
+@pytest.mark.parametrize("ask", ["put", "get", "exists"])
+def test_a_location_that_stays_away_is_given_up(ask: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArtifactStore(str(tmp_path / "artifacts"), pauses=(0.0, 0.0))
+    sick = Sick(store, monkeypatch, SICK, 1000)
+    with pytest.raises(StorageError, match="503 Slow Down"):
+        getattr(store, ask)(DATA if ask == "put" else ID)
+    assert sick.calls == 3
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_what_does_not_pass_is_not_asked_again(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArtifactStore(str(tmp_path / "artifacts"))
+    sick = Sick(store, monkeypatch, OSError(number, os.strerror(number)), 1000)
+    with pytest.raises(StorageError):
+        store.get(ID)
+    assert sick.calls == 1

@@ -228,11 +228,17 @@ def test_postgresql_connections_are_checked_and_few() -> None:
     kwargs = engine_kwargs("postgresql://ada@host/db")
     assert kwargs["pool_pre_ping"] is True
     assert kwargs["pool_size"] <= 2
-    assert kwargs["connect_args"] == {"connect_timeout": 10}
+
+
+def test_a_network_that_is_cut_is_noticed_within_ten_seconds() -> None:
+    liveliness = engine_kwargs("postgresql://ada@host/db")["connect_args"]
+    assert liveliness["connect_timeout"] + liveliness["tcp_user_timeout"] / 1000 <= 15
+    assert liveliness["tcp_user_timeout"] < 10_000
 
 
 def test_connect_timeout_of_the_url_is_kept() -> None:
-    assert "connect_args" not in engine_kwargs("postgresql://ada@host/db?connect_timeout=3")
+    kwargs = engine_kwargs("postgresql://ada@host/db?connect_timeout=3")
+    assert "connect_timeout" not in kwargs["connect_args"]
 
 
 def pragma(engine: Engine, name: str) -> object:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ def test_a_later_process_of_the_same_number_is_another_owner() -> None:
 def test_a_process_that_has_ended_is_dead() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    assert is_known_dead(f"{platform.node()}:{process.pid}:1")
+    assert is_known_dead(f"{current_owner().rsplit(':', 2)[0]}:{process.pid}:1")
 
 
 def test_an_ended_process_that_nobody_has_waited_for_is_dead() -> None:
@@ -39,3 +38,11 @@ def test_an_ended_process_that_nobody_has_waited_for_is_dead() -> None:
 
 def test_nothing_is_known_of_other_hosts() -> None:
     assert not is_known_dead("somewhere-else:1:1")
+
+
+def test_nothing_is_known_of_a_host_of_the_same_name_elsewhere() -> None:
+    """Two containers with one host name, or the same host before it was booted again: its numbers mean others here."""
+    host, pid, start = current_owner().rsplit(":", 2)
+    name, _, place = host.rpartition("/")
+    assert name
+    assert not is_known_dead(f"{name}/{place[::-1]}x:{pid}:{int(start) - 1}")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.exc import OperationalError
 
 from tasearch.domain.errors import StorageError
+from tasearch.stores import hurry
 from tasearch.stores.engine import open_engine
 from tasearch.stores.transactions import create_tables, epoch_now, read, write
 
@@ -65,6 +66,33 @@ def test_patience_ends(engine: Engine) -> None:
     assert 2 <= work.tries < 10
     assert caught.value.hint
     assert count(engine) == 0
+
+
+def test_who_is_to_end_gives_up_soon(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurry, "GRACE_SECONDS", 0.3)
+    work = Flaky(10_000)
+    hurry.hurry()
+    with pytest.raises(StorageError, match="database is locked"):
+        write(engine, work, patience=1000.0)
+    assert work.tries > 1
+
+
+def test_who_has_given_up_does_not_try_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurry, "GRACE_SECONDS", 0.0)
+    hurry.hurry()
+    with pytest.raises(StorageError):
+        write(engine, Flaky(10_000))
+    work = Flaky(0)
+    with pytest.raises(StorageError, match="was away when this process was asked to end"):
+        write(engine, work)
+    assert work.tries == 0
+
+
+def test_who_is_to_end_still_writes_while_the_database_answers(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurry, "GRACE_SECONDS", 0.0)
+    hurry.hurry()
+    write(engine, Flaky(0))
+    assert count(engine) == 1
 
 
 def test_error_that_will_not_pass_is_not_tried_again(engine: Engine) -> None:

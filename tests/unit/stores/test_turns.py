@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import pytest
 
 from tasearch.domain.errors import StorageError
 from tasearch.stores import turns
+from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.turns import turn
 
@@ -65,7 +65,8 @@ def test_an_error_gives_the_turn_back(records: Records) -> None:
 def test_the_turn_of_a_dead_process_is_taken_at_once(records: Records) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    held = turn(records.studies, "s", f"{platform.node()}:{process.pid}:1")
+    here = current_owner().rsplit(":", 2)[0]
+    held = turn(records.studies, "s", f"{here}:{process.pid}:1")
     held.__enter__()
     with turn(records.studies, "s", "ada:1:1"):
         assert attrs(records)["turn"] != {}
@@ -83,3 +84,24 @@ def test_a_turn_that_lasts_too_long_is_taken(records: Records, monkeypatch: pyte
 def test_an_unknown_study_is_refused(records: Records) -> None:
     with pytest.raises(StorageError, match="no study named `t`"), turn(records.studies, "t", "ada:1:1"):
         pass
+
+
+def test_a_turn_that_was_taken_is_lost_and_stays_lost(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.1)
+    with turn(records.studies, "s", "slow:1:1") as slow:
+        assert slow.is_held()
+        with turn(records.studies, "s", "ada:1:1") as other:
+            assert (slow.is_held(), slow.renew()) == (False, False)
+            assert other.is_held()
+        assert not slow.is_held()
+
+
+def test_a_turn_is_renewed(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    with turn(records.studies, "s", "ada:1:1") as mine:
+        before = attrs(records)["turn"]
+        monkeypatch.setattr(turns, "TURN_SECONDS", 600.0)
+        assert mine.renew()
+        after = attrs(records)["turn"]
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert after["until"] > before["until"] + 300

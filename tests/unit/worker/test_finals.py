@@ -10,6 +10,7 @@ import pytest
 from tasearch.chain.run import StageBusyError, StageRunner
 from tasearch.cli.display import Silent
 from tasearch.config.settings import Settings
+from tasearch.domain.errors import StageFailedError
 from tasearch.domain.result import EpochResult, FinalRow, Role, StageResult, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import StageSpec
 from tasearch.search.standing import stored_rule
@@ -38,6 +39,8 @@ class Trained:
         self.tested: list[tuple[str, int]] = []
         self.busy: list[str] = []
         """Arms that another worker trains when they are first asked for."""
+        self.errors: dict[tuple[str, int], list[Exception]] = {}
+        """What training an arm on a replicate raises, one try after another."""
         self.opened_after: list[int] = []
         """For each test accuracy, how many runs of the finals had no val accuracy then."""
 
@@ -48,6 +51,8 @@ class Trained:
             raise StageBusyError(spec, "elsewhere:1:x")
         if spec.student.name == "plain2":
             self.asked.append((arm_of(spec), spec.replicate))
+            if waiting := self.errors.get((arm, spec.replicate)):
+                raise waiting.pop(0)
         return StageResult(
             fingerprint=spec.fingerprint,
             artifact_id="0",
@@ -123,6 +128,14 @@ class Place:
     def run(self, levels: dict[str, float], *best: str, **changes: Any) -> tuple[Verdict, Trained]:
         plan, runner = plan_of(**changes), Trained(self.records, levels)
         verdict = self.worker(runner, plan).run(trials_of(plan, *best), 0.4)
+        assert verdict is not None
+        return verdict, runner
+
+    def run_with(self, errors: dict[tuple[str, int], list[Exception]], **changes: Any) -> tuple[Verdict, Trained]:
+        """As `run`, with plain4 ahead, where some runs raise."""
+        plan, runner = plan_of(**changes), Trained(self.records, PLAIN4_WINS)
+        runner.errors = errors
+        verdict = self.worker(runner, plan).run(trials_of(plan), 0.4)
         assert verdict is not None
         return verdict, runner
 
@@ -280,6 +293,56 @@ def test_a_run_of_a_worker_that_lost_its_lease_is_not_recorded(place: Place) -> 
     runner.run = steal  # type: ignore[method-assign]
     worker.run(trials_of(plan), 0.4)
     assert len(runner.asked) - len(set(runner.asked)) == 1
+
+
+DIVERGED = StageFailedError("diverged in epoch 2")
+
+
+def test_an_error_that_may_pass_is_tried_again(place: Place) -> None:
+    verdict, runner = place.run_with({("plain4", 1): [RuntimeError("out of memory"), OSError("stale file")]})
+    assert runner.asked.count(("plain4", 1)) == 3
+    assert verdict.winner is not None
+    assert not any(row.failure for row in place.rows)
+
+
+def test_an_error_that_does_not_pass_takes_the_finalist_out(place: Place) -> None:
+    errors: list[Exception] = [RuntimeError("out of memory") for _ in range(2)]
+    verdict, _ = place.run_with({("plain4", 1): errors}, max_retries=1)
+    assert [row.failure for row in place.rows if row.failure] == ["RuntimeError: out of memory"]
+    assert verdict.winner is None
+
+
+def test_a_finalist_that_diverges_is_out_and_the_verdict_says_why(place: Place) -> None:
+    verdict, runner = place.run_with({("plain4", 2): [DIVERGED]})
+    assert runner.asked.count(("plain4", 2)) == 1
+    assert not any("plain4" in score.arm for score in verdict.scores)
+    assert any("plain4" in note and "replicate 2 failed: diverged in epoch 2." in note for note in verdict.notes)
+
+
+def test_a_finalist_that_diverged_is_trained_no_further(place: Place) -> None:
+    _, runner = place.run_with({("plain4", 1): [DIVERGED]})
+    assert [arm for arm, replicate in runner.asked if replicate > 1].count("plain4") == 0
+    assert "plain4" not in dict(runner.tested)
+
+
+def test_without_direct_distillation_nothing_is_compared(place: Place) -> None:
+    verdict, _ = place.run_with({("direct", 1): [DIVERGED]})
+    assert verdict.winner is None
+    assert verdict.text == "no chain with a TA was compared with direct distillation"
+    assert any(note.startswith("Direct distillation (") and "nothing is compared" in note for note in verdict.notes)
+
+
+def test_finals_of_which_every_arm_fails_end_and_say_so(place: Place) -> None:
+    verdict, _ = place.run_with({(arm, 1): [DIVERGED] for arm in EVEN})
+    assert verdict.text == "the finals give no answer: every arm failed"
+    assert len([note for note in verdict.notes if "failed: diverged" in note]) == 4
+
+
+def test_what_failed_is_not_tried_by_the_same_command_again(place: Place) -> None:
+    first, _ = place.run_with({("plain4", 1): [DIVERGED]})
+    again, runner = place.run_with({})
+    assert runner.asked == []
+    assert again == first
 
 
 def test_two_workers_side_by_side_give_one_verdict_and_open_test_once(place: Place) -> None:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tasearch.stores import hurry
 from tasearch.worker.signals import stop_on_signals
 
 
@@ -30,3 +31,14 @@ def test_the_former_handlers_come_back() -> None:
     with stop_on_signals():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_after_a_signal_nobody_waits_long_for_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurry, "GRACE_SECONDS", 0.0)
+    with stop_on_signals() as flag:
+        flag.is_watched = True
+        assert not hurry.is_out_of_time()
+        os.kill(os.getpid(), signal.SIGTERM)
+        hurry.pause(600.0)
+        assert hurry.is_out_of_time()
+    assert not hurry.is_out_of_time()

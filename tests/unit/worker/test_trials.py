@@ -9,8 +9,8 @@ from optuna.storages import BaseStorage, InMemoryStorage
 
 from tasearch.domain.errors import LeaseLostError
 from tasearch.domain.result import TrialState
-from tasearch.search.sampler import ChainSampler
-from tasearch.search.study import ChainStudy
+from tasearch.search.sampler import BEYOND_BUDGET, ChainSampler
+from tasearch.search.study import ChainStudy, Proposal
 from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.turns import turn
@@ -150,3 +150,30 @@ def test_who_waits_for_its_turn_can_be_stopped(place: Place) -> None:
 
     with turn(place.records.studies, "s", "far:3:z"), pytest.raises(KeyboardInterrupt):
         place.desk().take(BUDGET, stop)
+
+
+def test_a_worker_that_stood_still_in_its_turn_does_not_exceed_the_budget(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one took the turn, and the last trial, between the look at the budget and Optuna's new trial."""
+    slow, quick = place.desk("far:1:x"), place.desk("far:2:y")
+    ask = slow._study.ask
+
+    def ask_late(worker_id: str) -> Proposal | None:
+        monkeypatch.setattr(slow._study, "ask", ask)
+        place.records.studies.update_attrs("s", {"turn": {"owner": "far:1:x", "until": 0.0}})
+        assert quick.take(1) is not None
+        return ask(worker_id)
+
+    monkeypatch.setattr(slow._study, "ask", ask_late)
+    assert slow.take(1) is None
+    assert place.study().num_counted() == 1
+
+
+def test_what_was_one_too_many_comes_again_with_a_larger_budget(place: Place) -> None:
+    study = place.study()
+    asked = study.ask("far:1:x")
+    assert asked is not None
+    study.tell_pruned(asked.number, BEYOND_BUDGET)
+    again = taken(place.desk("far:2:y"))
+    assert (again.number, again.chain) == (1, asked.chain)

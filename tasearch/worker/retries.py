@@ -1,0 +1,36 @@
+"""Errors that may pass, such as memory that another process has taken: what is worth another try."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from tasearch.domain.errors import ArtifactError, StageFailedError, TasearchError
+
+T = TypeVar("T")
+PASSING_ERRORS = (RuntimeError, MemoryError, OSError, ArtifactError)
+"""A trial, a baseline or a run of the finals is tried again after these, `--max-retries` times."""
+logger = logging.getLogger(__name__)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what is stored of an error."""
+    if isinstance(error, StageFailedError):
+        return error.message
+    said = error.message if isinstance(error, TasearchError) else str(error)
+    return f"{type(error).__name__}: {said}"
+
+
+def with_retries(call: Callable[[], T], most: int, say: Callable[[str], None]) -> T:
+    """Return what `call` returns, called again up to `most` times after an error that may pass.
+
+    `say` is told of each further try. Raises the last error, and at once whatever will not pass.
+    """
+    for tried in range(1, most + 1):
+        try:
+            return call()
+        except PASSING_ERRORS as error:
+            logger.debug("try %d", tried, exc_info=True)
+            say(f"tried again ({tried} of at most {most}): {reason_of(error)}")
+    return call()
