@@ -28,6 +28,7 @@ _reading: ContextVar[bool] = ContextVar("reading", default=False)
 _EXAMPLES = "write `sqlite:///studies.db` or `postgresql+psycopg://user@host/db`"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _BUSY_SECONDS = 60
+_IDLE_SECONDS = 30
 _LIVELINESS = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -126,21 +127,31 @@ def reading() -> Iterator[None]:
 
 
 def tune(engine: Engine) -> None:
-    """Give an engine on SQLite the settings under which many processes share one file; may be called twice.
+    """Give an engine the settings under which many processes share one database; may be called twice.
 
-    WAL lets readers and a writer work at once; BEGIN IMMEDIATE takes the write lock before the first read, without
-    which two transactions can read the same state and both write (SQLite has no SELECT ... FOR UPDATE).
+    On SQLite WAL lets readers and a writer work at once; BEGIN IMMEDIATE takes the write lock before the first read,
+    without which two transactions can read the same state and both write (SQLite has no SELECT ... FOR UPDATE). On
+    PostgreSQL a transaction that stands still is ended by the server.
     """
-    if engine.dialect.name != "sqlite" or event.contains(engine, "connect", _on_sqlite_connect):
+    is_sqlite = engine.dialect.name == "sqlite"
+    on_connect = _on_sqlite_connect if is_sqlite else _on_postgresql_connect
+    if event.contains(engine, "connect", on_connect):
         return
-    event.listen(engine, "connect", _on_sqlite_connect)
-    event.listen(engine, "begin", _on_sqlite_begin)
+    event.listen(engine, "connect", on_connect)
+    if is_sqlite:
+        event.listen(engine, "begin", _on_sqlite_begin)
     # Connections opened before the listeners existed have none of these settings.
     engine.dispose()
 
 
 def _as_url(url: URL | str) -> URL:
     return parse_storage_url(url) if isinstance(url, str) else url
+
+
+def _on_postgresql_connect(connection: Any, _record: ConnectionPoolEntry) -> None:
+    # A process that stands still, or is cut off, inside a transaction must not hold up all others with its locks.
+    connection.execute(f"SET idle_in_transaction_session_timeout = {1000 * _IDLE_SECONDS}")
+    connection.commit()
 
 
 def _on_sqlite_connect(connection: Any, _record: ConnectionPoolEntry) -> None:

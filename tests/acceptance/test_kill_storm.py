@@ -34,4 +34,4 @@ def test_the_study_has_its_verdict(left: Aftermath) -> None:
 def test_workers_were_killed_and_none_ended_by_itself(left: Aftermath) -> None:
     assert left.killed > 0
     # One that starts at the very moment when the server is down ends with an error, and the next one tries.
-    assert left.crashed == 0 or left.restarts_of_database > 0
+    assert left.crashed == 0 or left.interruptions > 0

@@ -73,7 +73,8 @@ class Aftermath:
     killed: int
     crashed: int
     """Workers that ended by themselves before the study did."""
-    restarts_of_database: int
+    interruptions: int
+    """How often the database was away."""
     seconds: float
 
 
@@ -88,9 +89,10 @@ class Storm:
     share: float = 0.3
     """Kills, as a share of the workers, in every `round_seconds`."""
     round_seconds: float = 20.0
-    restart_database: Callable[[], None] | None = None
-    """Stops and starts the database; called every `restart_seconds`."""
-    restart_seconds: float = 20.0
+    interrupt: Callable[[], None] | None = None
+    """Takes the database away for a while; called every `interrupt_seconds`."""
+    interrupt_seconds: float = 20.0
+    most_interruptions: int | None = None
     limit_seconds: float = 1800.0
     seed: int = 0
     _alive: list[BaseProcess] = field(default_factory=list)
@@ -110,8 +112,8 @@ class Storm:
         engine = self._when_begun()
         for _ in range(self.workers - 1):
             self._start(["worker"])
-        killed, crashed, restarts = self._rage(started)
-        return self._look(engine, killed, crashed, restarts, time.monotonic() - started)
+        killed, crashed, interruptions = self._rage(started)
+        return self._look(engine, killed, crashed, interruptions, time.monotonic() - started)
 
     def _start(self, command: list[str]) -> None:
         self._count += 1
@@ -143,10 +145,10 @@ class Storm:
     def _rage(self, started: float) -> tuple[int, int, int]:
         """Kill, restart and wait until every worker has ended by itself."""
         draw = random.Random(self.seed)
-        killed = crashed = restarts = 0
+        killed = crashed = interruptions = 0
         pause = self.round_seconds / max(1.0, self.share * self.workers)
         next_kill = time.monotonic() + draw.uniform(0.5, 1.5) * pause
-        next_restart = time.monotonic() + self.restart_seconds
+        next_interruption = time.monotonic() + self.interrupt_seconds
         while self._alive and time.monotonic() - started < self.limit_seconds:
             time.sleep(0.1)
             for process in [one for one in self._alive if not one.is_alive()]:
@@ -163,16 +165,21 @@ class Storm:
                     self._alive.remove(victim)
                     killed += 1
                     self._start(["worker"])
-            if self.restart_database is not None and time.monotonic() > next_restart:
-                self.restart_database()
-                restarts += 1
-                next_restart = time.monotonic() + self.restart_seconds
+            if self._is_interrupted(interruptions) and time.monotonic() > next_interruption:
+                assert self.interrupt is not None
+                self.interrupt()
+                interruptions += 1
+                next_interruption = time.monotonic() + self.interrupt_seconds
         for process in self._alive:
             process.kill()
             process.join()
-        return killed, crashed, restarts
+        return killed, crashed, interruptions
 
-    def _look(self, engine: Engine, killed: int, crashed: int, restarts: int, seconds: float) -> Aftermath:
+    def _is_interrupted(self, interruptions: int) -> bool:
+        most = self.most_interruptions
+        return self.interrupt is not None and (most is None or interruptions < most)
+
+    def _look(self, engine: Engine, killed: int, crashed: int, interruptions: int, seconds: float) -> Aftermath:
         def number(query: str) -> int:
             with engine.connect() as connection:
                 return int(connection.execute(text(query)).scalar_one())
@@ -201,7 +208,7 @@ class Storm:
             verdict=study is not None and "verdict" in study.attrs,
             killed=killed,
             crashed=crashed,
-            restarts_of_database=restarts,
+            interruptions=interruptions,
             seconds=round(seconds, 1),
         )
         engine.dispose()
