@@ -36,6 +36,7 @@ _WRITES = (
     "set_trial_state_values",
     "set_trial_intermediate_value",
     "set_trial_user_attr",
+    "set_trial_user_attrs",
     "set_trial_system_attr",
 )
 """What Optuna's cache asks its backend for. Each may be called again: of a call whose answer was lost a new trial stays

@@ -24,7 +24,7 @@ from tasearch.search.sampler import DUPLICATE_OF, STOPPED, UNCOUNTED, ChainSampl
 from tasearch.search.space import SearchSpace
 from tasearch.search.storage import close_storage
 from tasearch.search.strategy import TA_ACCURACIES, stage_attr
-from tasearch.search.trial_storage import Excerpt, uncollected
+from tasearch.search.trial_storage import Excerpt, TrialStorage, uncollected
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -165,9 +165,7 @@ class ChainStudy:
         if chain is None:
             self.tell_failed(trial.number, f"parameters outside the search space: {trial.params}")
             return None
-        for name, value in chain_attrs(chain).items():
-            trial.set_user_attr(name, value)
-        trial.set_user_attr("worker", worker_id)
+        self._set_attrs(trial.number, chain_attrs(chain) | {"worker": worker_id})
         for other in self._rows_of(chain):
             if other.chain != chain or other.number == trial.number or other.duplicate_of is not None:
                 continue
@@ -288,9 +286,12 @@ class ChainStudy:
         return any(trial.state is optuna.trial.TrialState.WAITING for trial in self._after_ended())
 
     def _set_attrs(self, number: int, attrs: Mapping[str, Any]) -> None:
-        trial = optuna.trial.Trial(self._study, self._frozen(number)._trial_id)
+        trial_id = self._frozen(number)._trial_id
+        if isinstance(self._storage, TrialStorage):
+            self._storage.set_trial_user_attrs(trial_id, attrs)
+            return
         for name, value in attrs.items():
-            trial.set_user_attr(name, value)
+            self._storage.set_trial_user_attr(trial_id, name, value)
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import json
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +53,12 @@ class TrialStorage(RDBStorage):
         """`excerpt`: what is read of trials; None for all of it. Versions are for the caller to compare."""
         super().__init__(url, engine_kwargs=engine_kwargs, skip_compatibility_check=True)
         self._excerpt = excerpt
+
+    def set_trial_user_attrs(self, trial_id: int, attrs: Mapping[str, Any]) -> None:
+        """Set several attributes of a running trial in one transaction: all of them or none."""
+        with _create_scoped_session(self.scoped_session, True) as session:
+            for key, value in attrs.items():
+                self._set_trial_attr_without_commit(session, models.TrialUserAttributeModel, trial_id, key, value)
 
     def _get_trials(
         self,

@@ -10,12 +10,8 @@ import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, DateTime, Dialect, Double, Engine, Integer, String, Text, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -25,6 +21,12 @@ from tasearch.domain.fingerprint import canonical_json
 from tasearch.stores.engine import hide_password
 from tasearch.stores.transactions import read, write
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+LATEST = "r0003"
+"""Version of the tables below."""
 VERSION_TABLE = "tasearch_alembic_version"
 """Our own: a foreign row in Optuna's `alembic_version` makes Optuna refuse the database."""
 NAME_LENGTH = 512
@@ -184,34 +186,43 @@ def migrate(engine: Engine) -> None:
     Raises StorageError where the database cannot be reached or written, was made by a newer tasearch, or belongs to
     another application; nothing is created then.
     """
-    scripts = ScriptDirectory.from_config(_config())
-    latest = scripts.get_current_head()
-    known = {script.revision for script in scripts.walk_revisions()}
-
-    def is_current(connection: Connection) -> bool:
-        heads = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads()
-        unknown = [head for head in heads if head not in known]
-        if unknown:
-            raise StorageError(
-                f"database {hide_password(engine.url)} was made by a newer tasearch "
-                f"(its tables are at version {unknown[0]}, this one knows up to {latest})",
-                hint="upgrade tasearch, or choose another database with --storage",
-            )
-        return heads == (latest,)
 
     def upgrade(connection: Connection) -> None:
+        # Imported only here: it takes a third of a second, and nearly every database is up to date.
+        from alembic import command
+        from alembic.script import ScriptDirectory
+
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         # Asked again: another process may have upgraded while this one waited for the lock.
-        if not is_current(connection):
+        version = version_of(connection)
+        if version != LATEST:
             refuse_foreign(connection, engine.url)
             config = _config()
+            if version is not None and version not in _versions(ScriptDirectory.from_config(config)):
+                raise StorageError(
+                    f"database {hide_password(engine.url)} was made by a newer tasearch "
+                    f"(its tables are at version {version}, this one knows up to {LATEST})",
+                    hint="upgrade tasearch, or choose another database with --storage",
+                )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
-    if not read(engine, is_current, patience=0.0):
+    if read(engine, version_of, patience=0.0) != LATEST:
         with _migrating:
             write(engine, upgrade, patience=0.0)
+
+
+def version_of(connection: Connection) -> str | None:
+    """Return the version of our tables in a database; None where it has none."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
+
+
+def _versions(scripts: ScriptDirectory) -> set[str]:
+    """Return the versions that this tasearch knows."""
+    return {script.revision for script in scripts.walk_revisions()}
 
 
 def refuse_foreign(connection: Connection, url: URL) -> None:
@@ -232,6 +243,8 @@ def refuse_foreign(connection: Connection, url: URL) -> None:
 
 def _config() -> Config:
     """Return Alembic's configuration of the migrations inside this package."""
+    from alembic.config import Config
+
     config = Config()
     folder = Path(__file__).parent / "migrations"
     config.set_main_option("script_location", str(folder).replace("%", "%%"))

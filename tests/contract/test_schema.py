@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from tasearch.domain.errors import StorageError
 from tasearch.stores.engine import open_engine
 from tasearch.stores.records import open_records
-from tasearch.stores.schema import VERSION_TABLE, Base, is_ours, migrate
+from tasearch.stores.schema import LATEST, VERSION_TABLE, Base, is_ours, migrate
 
 TABLES = {f"tasearch_{name}" for name in ("studies", "stages", "study_stages", "finals", "leases", "workers")}
 
@@ -30,6 +30,11 @@ def version(engine: Engine) -> str:
 def test_empty_database_gets_all_tables(engine: Engine) -> None:
     migrate(engine)
     assert set(inspect(engine).get_table_names()) == TABLES | {VERSION_TABLE}
+
+
+def test_the_latest_migration_is_the_version_that_the_code_knows(engine: Engine) -> None:
+    migrate(engine)
+    assert version(engine) == LATEST
 
 
 def test_migrated_database_is_what_the_code_declares(engine: Engine) -> None:
