@@ -104,6 +104,10 @@ class ChainStudy:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler, pruner=pruner)
             self._refuse_foreign()
 
+    def use(self, sampler: ChainSampler) -> None:
+        """Ask another sampler from now on."""
+        self._sampler = self._study.sampler = sampler
+
     def close(self) -> None:
         """Close the study's storage."""
         if isinstance(self._storage, RDBStorage):

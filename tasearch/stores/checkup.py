@@ -15,9 +15,10 @@ from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.engine import hide_password
 from tasearch.stores.files import nearest_existing
 from tasearch.stores.home import Home
+from tasearch.stores.leases import LeaseState
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
-from tasearch.stores.schema import VERSION_TABLE, StageTable, StudyTable
+from tasearch.stores.schema import VERSION_TABLE, LeaseTable, StageTable, StudyTable
 from tasearch.stores.shared_artifacts import database_name, marks_of, place_of, token_of
 from tasearch.stores.stage_needs import recorded_artifacts
 from tasearch.stores.stages import StageState
@@ -83,6 +84,18 @@ def examine_leases(records: Records) -> list[Finding]:
                     "leases",
                     f"a stage of {row.student} is still leased to {row.owner}, which does not work on it any more",
                     "the next worker that needs it goes on from its last checkpoint; nothing is lost",
+                )
+            )
+    held = (LeaseTable.study_name, LeaseTable.subject, LeaseTable.owner)
+    left = (LeaseTable.leased_until - epoch_now()).label("left")
+    others = select(*held, left).where(LeaseTable.state == LeaseState.HELD)
+    for lease in read(records.engine, lambda connection: connection.execute(others).all()):
+        if lease.left < 0 or is_known_dead(str(lease.owner)):
+            found.append(
+                wrong(
+                    "leases",
+                    f"{lease.subject} of study {lease.study_name!r} is still leased to {lease.owner}, which is gone",
+                    f"`tasearch worker --study-name {lease.study_name}` takes it up where it stopped; nothing is lost",
                 )
             )
     return found or [ok("leases", "no dead worker holds anything")]

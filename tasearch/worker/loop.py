@@ -72,7 +72,7 @@ class SearchWorker:
         self.run_baselines()
         self.progress.update(phase="search", **self._counts())
         try:
-            while self._search_on():
+            while self._search_on() or self._has_more_to_do():
                 pass
         finally:
             self.progress.on_poll = lambda: None
@@ -87,6 +87,21 @@ class SearchWorker:
                 f"no trial of study {self.plan.study_name!r} completed: {_reasons(self.study.rows())}",
                 hint="mend the cause, then run the same command with more --trials or another --study-name",
             )
+
+    def _has_more_to_do(self) -> bool:
+        """Take over the study's budget as it is by now; whether it has grown since this worker began."""
+        stored, before = self.records.studies.find(self.plan.study_name), self.plan.settings
+        if stored is None:
+            return False
+        self.plan = self.plan.with_budget(stored.config)
+        now = self.plan.settings
+        if now.timeout != before.timeout:
+            self.clock = SearchClock(self.records.studies, self.plan.study_name, now.timeout)
+        if now.trials > before.trials:
+            # Some samplers plan ahead by the budget.
+            self.study.use(self.plan.sampler())
+        is_longer = before.timeout is not None and (now.timeout is None or now.timeout > before.timeout)
+        return now.trials > before.trials or is_longer
 
     def _search_on(self) -> bool:
         """Carry out or wait for the next piece of the search; False where it has ended."""

@@ -194,7 +194,7 @@ class Session:
             )
             search.run()
             finals = FinalsWorker(
-                self.plan, records=records, runner=runner, progress=progress, keeper=keeper, worker_id=worker_id
+                search.plan, records=records, runner=runner, progress=progress, keeper=keeper, worker_id=worker_id
             )
             verdict = finals.run(study.rows(), progress.now.nokd_val_accuracy)
             if verdict is not None:

@@ -26,6 +26,7 @@ from tasearch.training.loop import NUMERICS_VERSION
 
 DEFAULT_FINALISTS = 3
 DEFAULT_MAX_REPLICATES = 20
+_MAY_CHANGE = ("trials", "timeout", "finalists", "replicates", "max_replicates", "max_retries")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,11 @@ class StudyPlan:
     test_hash: str
     num_independent_val: int
     """Groups of val images, or val images where each is its own group."""
+
+    def with_budget(self, stored: Mapping[str, Any]) -> StudyPlan:
+        """Return the plan with what may change while a study runs as it is stored by now, `stored` being its config."""
+        changed = {name: stored["settings"][name] for name in _MAY_CHANGE if name in stored["settings"]}
+        return dataclasses.replace(self, settings=self.settings.model_copy(update=changed))
 
     @property
     def num_finalists(self) -> int:

@@ -136,7 +136,9 @@ def test_what_dead_workers_hold(ill: Any, records: Records) -> None:
     dead = current_owner().replace(current_owner().split(":")[1], "4194304")
     records.workers.put("pets", dead, {})
     records.stages.claim(stage(), dead, 60.0)
-    worker, lease = ill()["leases"]
+    records.leases.claim("pets", "trial 3", dead, 60.0)
+    worker, lease, trial = ill()["leases"]
+    assert f"trial 3 of study 'pets' is still leased to {dead}" in trial
     assert f"worker {dead} of study 'pets' is gone" in worker
     assert f"a stage of plain2 is still leased to {dead}" in lease
 
