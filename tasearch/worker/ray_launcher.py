@@ -23,7 +23,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tasearch.config.settings import Settings
-from tasearch.domain.errors import ConfigError, NoCompletedTrialError, TasearchError
+from tasearch.domain.errors import ConfigError, NoCompletedTrialError, StorageError, TasearchError
+from tasearch.stores.records import has_records, open_records
+from tasearch.stores.stage_outcomes import stage_outcomes
+from tasearch.stores.stages import StageState
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.ray_settings import settings_of_actor, threads_of_actor
 from tasearch.worker.session import Session, StageCounts
@@ -56,9 +59,10 @@ class Outcome:
 class RayWorker:
     """One actor: works in one thread, and in another says how far it is and hears whether it shall stop."""
 
-    def __init__(self, settings: Settings, log_level: int) -> None:
+    def __init__(self, settings: Settings, said: Settings, log_level: int) -> None:
+        """`said`: the settings of the call, by which the study is recorded."""
         logging.getLogger("tasearch").setLevel(log_level)
-        self._settings, self._stop = settings, StopFlag()
+        self._settings, self._said_settings, self._stop = settings, said, StopFlag()
         self._said: SimpleQueue[str] = SimpleQueue()
 
     def work(self) -> Outcome:
@@ -81,7 +85,7 @@ class RayWorker:
 
     def _work(self) -> Outcome:
         try:
-            counts = Session(self._settings, self, self._stop).run(announce=False)
+            counts = Session(self._settings, self, self._stop, said=self._said_settings).run(announce=False)
         except InterruptedStage:
             return Outcome(exit_code=self._stop.exit_code)
         except TasearchError as error:
@@ -111,8 +115,8 @@ def import_ray() -> Any:
 def run_on_ray(session: Session) -> StageCounts:
     """Run the study of a session with workers on a running Ray cluster, and return what they did.
 
-    `session` has the settings of `settings_of_driver`; this process starts and watches, it trains nothing. Stages of
-    an actor that died are in the database but not in the counts.
+    `session` has the settings of `settings_of_driver`; this process starts and watches, it trains nothing. What was
+    trained is counted in the database, so stages of an actor that died are in it; those that it reused are not.
 
     Raises ConfigError where there is no cluster or none that can hold a worker, InterruptedStage where a signal asked
     for an end, and what the workers ended with where none of them saw the study's end.
@@ -130,8 +134,26 @@ def run_on_ray(session: Session) -> StageCounts:
             f"study {session.plan.study_name}: {workers} workers as Ray actors, nodes in the cluster: {len(nodes)}, "
             f"of each worker: GPUs {settings.gpus_per_worker or 0:g}, CPU threads {threads_of_actor(settings)}"
         )
+        before = _complete_stages(session)
         outcomes = _Crew(ray, session, workers).run()
-    return _sum(outcomes, session.stop)
+    counts = _sum(outcomes, session.stop)
+    return dataclasses.replace(counts, trained=len(_complete_stages(session) - before))
+
+
+def _complete_stages(session: Session) -> set[str]:
+    """Return the fingerprints of the study's complete stages; none where its database is not there yet."""
+    try:
+        if not has_records(session.url):
+            return set()
+        records = open_records(session.url)
+    except StorageError:
+        # Whoever must write to it says what is wrong.
+        return set()
+    try:
+        stages = stage_outcomes(records.engine, session.plan.study_name)
+        return {stage.fingerprint for stage in stages if stage.state is StageState.COMPLETE}
+    finally:
+        records.close()
 
 
 class _Crew:
@@ -151,7 +173,7 @@ class _Crew:
         )
         level = logging.getLogger("tasearch").level
         # As arguments: they are in the memory of Ray's processes, in no process list and no log.
-        actors = [actor.remote(settings_of_actor(settings), level) for _ in range(count)]
+        actors = [actor.remote(settings_of_actor(settings), settings, level) for _ in range(count)]
         self._members = [_Member(actor, actor.work.remote(), time.monotonic()) for actor in actors]
         self._told: set[str] = set()
 

@@ -60,13 +60,16 @@ class StageCounts:
 class Session:
     """Everything that a study needs in one process; nothing is created before all of it has been checked."""
 
-    def __init__(self, settings: Settings, display: Display, stop: StopFlag) -> None:
+    def __init__(self, settings: Settings, display: Display, stop: StopFlag, *, said: Settings | None = None) -> None:
         """Check settings, device, data, models and locations.
+
+        `said`: the settings of the call that this process works for, where they are not its own.
 
         Raises UsageError (ConfigError, ModelError, DataError, StorageError), InterruptedStage where a signal asks for
         an end while images that stay in their files are read for the first time.
         """
         self.settings, self.display, self.stop = settings, display, stop
+        self._said = said or settings
         check_names(settings)
         self.home = Home(settings.home)
         self.device = resolve_device(settings.device)
@@ -240,7 +243,7 @@ class Session:
         if stored is None and not joins:
             plan = self.plan.with_precision(self._resolved_precision(records))
             versions = {library: version(library) for library in LIBRARIES}
-            if records.studies.create(name, identity, study_config(plan, self.dataset, self.device), versions):
+            if records.studies.create(name, identity, self._config(plan), versions):
                 self.plan = plan
                 return
             stored = records.studies.find(name)
@@ -251,7 +254,10 @@ class Session:
         refuse_changed_identity(name, stored.identity, identity)
         self.plan = self.plan.with_precision(stored.config["recipe"]["precision"])
         if not joins:
-            records.studies.update_config(name, study_config(self.plan, self.dataset, self.device))
+            records.studies.update_config(name, self._config(self.plan))
+
+    def _config(self, plan: StudyPlan) -> dict[str, Any]:
+        return study_config(plan, self.dataset, self.device, self._said)
 
     def _note_budget(self, records: Records, study: ChainStudy, *, announce: bool) -> None:
         """Store the budget that gives what the study has by now, where this call asks for less than is done."""
@@ -263,7 +269,7 @@ class Session:
             return
         done = {"trials": max(trials, settings.trials), "replicates": max(replicates, settings.replicates)}
         plan = dataclasses.replace(self.plan, settings=settings.model_copy(update=done))
-        records.studies.update_config(name, study_config(plan, self.dataset, self.device))
+        records.studies.update_config(name, self._config(plan))
         if announce:
             self.display.line(f"this study has {trials} trials and {replicates} replicates in its finals already")
 
@@ -303,8 +309,8 @@ def database_url(settings: Settings) -> str:
     return home.default_storage_url
 
 
-def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, Any]:
-    """Return what the report needs to know of a study without loading data, models or torch."""
+def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: Settings) -> dict[str, Any]:
+    """Return what the report needs to know of a study without loading data, models or torch; `said`: in the call."""
     data, recipe = plan.stages.data, plan.stages.recipe
     return {
         "settings": plan.settings.model_dump(mode="json", exclude={"storage", "home", "artifacts", "data_dir"}),
@@ -315,7 +321,7 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device) -> dic
         "class_names": list(dataset.class_names),
         "capacities": plain(plan.capacities),
         "environment": plain(environment(device)),
-        "command": command_of(plan.settings, plan.study_name, plan.precision),
+        "command": command_of(said, plan.study_name, plan.precision),
         "num_finalists": plan.num_finalists,
         "scratch": {name: plan.stages.from_labels(name).fingerprint for name in plan.capacities},
     }

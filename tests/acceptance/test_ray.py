@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -143,6 +144,18 @@ def killed(two_nodes: TwoNodes, place: Place, refused: object) -> Killed:
 def test_a_study_survives_the_death_of_a_node(killed: Killed) -> None:
     assert killed.done.answer["trials"] == {"complete": TRIALS, "pruned": 0, "failed": 0}
     assert killed.done.answer["verdict"]["n"] == 2
+
+
+def test_stages_of_the_lost_worker_are_counted(killed: Killed, place: Place) -> None:
+    complete = place.rows("SELECT COUNT(*) FROM tasearch_stages WHERE state = 'complete'")[0][0]
+    assert killed.done.answer["stages"]["trained"] == complete
+
+
+def test_the_recorded_command_is_the_one_that_was_typed(killed: Killed, place: Place) -> None:
+    ((config,),) = place.rows("SELECT config FROM tasearch_studies")
+    command = json.loads(config)["command"]
+    assert "--launcher ray" in command
+    assert "--workers 2" in command
 
 
 def test_every_stage_has_one_completion(killed: Killed, place: Place) -> None:

@@ -97,7 +97,7 @@ class Ends:
 
     end: BaseException | None = None
 
-    def __init__(self, _settings: Settings, display: Any, stop: StopFlag) -> None:
+    def __init__(self, _settings: Settings, display: Any, stop: StopFlag, *, said: Settings) -> None:
         self.display, self.stop = display, stop
 
     def run(self, *, announce: bool) -> StageCounts:
@@ -112,7 +112,7 @@ class Ends:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> RayWorker:
     monkeypatch.setattr(ray_launcher, "Session", Ends)
-    return RayWorker(settings(), 0)
+    return RayWorker(settings(), settings(), 0)
 
 
 def test_a_worker_tells_what_it_did_and_said(worker: RayWorker) -> None:
