@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,33 @@ def migrate(engine: Engine) -> None:
     Raises StorageError where the database cannot be reached or written, was made by a newer tasearch, or belongs to
     another application; nothing is created then.
     """
+    is_current = _version_check(engine)
+
+    def upgrade(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        # Asked again: another process may have upgraded while this one waited for the lock.
+        if not is_current(connection):
+            refuse_foreign(connection, engine.url)
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    if not read(engine, is_current, patience=0.0):
+        with _migrating:
+            write(engine, upgrade, patience=0.0)
+
+
+def has_current_tables(engine: Engine) -> bool:
+    """Whether our tables are those of this version; nothing is changed.
+
+    Raises StorageError where a newer tasearch made them, or where the database cannot be reached.
+    """
+    return read(engine, _version_check(engine), patience=0.0)
+
+
+def _version_check(engine: Engine) -> Callable[[Connection], bool]:
+    """Return what says whether our tables are current, and raises StorageError where a newer tasearch made them."""
     scripts = ScriptDirectory.from_config(_config())
     latest = scripts.get_current_head()
     known = {script.revision for script in scripts.walk_revisions()}
@@ -198,19 +226,7 @@ def migrate(engine: Engine) -> None:
             )
         return heads == (latest,)
 
-    def upgrade(connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        # Asked again: another process may have upgraded while this one waited for the lock.
-        if not is_current(connection):
-            refuse_foreign(connection, engine.url)
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
-    if not read(engine, is_current, patience=0.0):
-        with _migrating:
-            write(engine, upgrade, patience=0.0)
+    return is_current
 
 
 def refuse_foreign(connection: Connection, url: URL) -> None:

@@ -1,0 +1,108 @@
+"""A database opened to read and for nothing else: no table is made, no version changed, no lock of writers taken."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from sqlalchemy import URL, Engine, create_engine, inspect, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from tasearch.domain.errors import StorageError
+from tasearch.stores.database_errors import storage_error
+from tasearch.stores.engine import engine_kwargs, parse_storage_url
+from tasearch.stores.records import Records
+from tasearch.stores.schema import VERSION_TABLE, StudyTable, has_current_tables
+from tasearch.stores.transactions import read
+
+_OPTUNA_VERSION = "alembic_version"
+
+
+def readable_url(url: URL | str) -> URL:
+    """Return the checked URL under which a database can be read and not written.
+
+    Raises StorageError where there is no such database or it cannot be read. A SQLite file on a disk that cannot be
+    written has no writer either and is read as it lies there.
+    """
+    checked = parse_storage_url(url, to_read=True) if isinstance(url, str) else url
+    if checked.get_backend_name() != "sqlite":
+        return checked
+    name = f"file:{quote(checked.database or '')}"
+    read_only = checked.set(database=name, query={"mode": "ro", "uri": "true"})
+    try:
+        _look(read_only)
+    except DBAPIError as error:
+        # Without the right to make its files beside, SQLite opens a database in WAL mode only as one that never
+        # changes.
+        unchanging = read_only.update_query_dict({"immutable": "1"})
+        try:
+            _look(unchanging)
+        except DBAPIError:
+            raise storage_error(error, checked) from None
+        return unchanging
+    return read_only
+
+
+def open_readable(url: URL) -> Records:
+    """Return the records behind a `readable_url`; they can be read only.
+
+    Raises StorageError where tasearch has never written to this database, or another version of it has.
+    """
+    engine = create_engine(url, **engine_kwargs(url))
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(postgresql_readonly=True)
+    try:
+        if not _has_table(engine, VERSION_TABLE):
+            raise StorageError("this database has no studies of tasearch", hint="is --home or --storage right?")
+        if not has_current_tables(engine):
+            raise StorageError(
+                "this database was made by an older tasearch, and reading does not change it",
+                hint="bring it up to date with `tasearch db init`, then ask again",
+            )
+    except DBAPIError as error:
+        engine.dispose()
+        raise storage_error(error, url) from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return Records(engine)
+
+
+def study_names(url: URL) -> list[str]:
+    """Return the names of tasearch's studies behind a `readable_url`, oldest first; none where it has no tables."""
+    engine = create_engine(url, poolclass=NullPool, **engine_kwargs(url, pooled=False))
+    query = select(StudyTable.study_name).order_by(StudyTable.created_at, StudyTable.study_name)
+    try:
+        if not _has_table(engine, StudyTable.__tablename__):
+            return []
+        return read(engine, lambda connection: list(connection.execute(query).scalars()))
+    finally:
+        engine.dispose()
+
+
+def has_optuna_tables(url: URL) -> bool:
+    """Whether Optuna has made its tables behind a `readable_url`; it notes their version last."""
+    engine = create_engine(url, poolclass=NullPool, **engine_kwargs(url, pooled=False))
+    try:
+        if not _has_table(engine, _OPTUNA_VERSION):
+            return False
+        with engine.connect() as connection:
+            return connection.execute(text(f"SELECT 1 FROM {_OPTUNA_VERSION}")).first() is not None
+    finally:
+        engine.dispose()
+
+
+def _has_table(engine: Engine, name: str) -> bool:
+    with engine.connect() as connection:
+        return inspect(connection).has_table(name)
+
+
+def _look(url: URL) -> None:
+    """Raise DBAPIError where the file cannot be read under this URL."""
+    engine = create_engine(url, poolclass=NullPool)
+
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT count(*) FROM sqlite_master"))
+    finally:
+        engine.dispose()
