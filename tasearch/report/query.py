@@ -8,6 +8,7 @@ from typing import Any
 from tasearch.domain.errors import ConfigError, StorageError, nearest
 from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
+from tasearch.report.wording import plural
 from tasearch.search.finals import fairness_notes, opening_notes
 from tasearch.search.importance import chain_importances
 from tasearch.search.sampler import calibrates_tas
@@ -183,7 +184,7 @@ def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: Seq
 
 def _environment(stages: Mapping[str, StageOutcome]) -> str:
     environments = {stage.environment for stage in stages.values() if stage.environment is not None}
-    found = {f"{place.device}, {place.threads} threads, {place.instruction_set}" for place in environments}
+    found = {f"{place.device}, {plural(place.threads, 'thread')}, {place.instruction_set}" for place in environments}
     return "; ".join(sorted(found)) or "no stage yet"
 
 
