@@ -76,8 +76,8 @@ def _capacity(view: StudyView, info: CapacityInfo) -> str:
     if info.finals:
         text += (
             " White diamonds are the finalists, retrained on fresh replicates, with ordinary 95% intervals; bands are "
-            "the same for BLKD and NOKD. The best of many chains is flattered by luck, so a diamond usually lies "
-            "below its point. Differences are judged in the finals, paired, not by whether these bars overlap."
+            "the same for BLKD and NOKD. The best of many chains is flattered by luck on "
+            "the search replicate. Differences are judged in the finals, paired, not by whether these bars overlap."
         )
     if info.num_left_out:
         text += f" Drawn are the best {MOST_POINTS:,} chains; {info.num_left_out:,} more are in the ranking's CSV."

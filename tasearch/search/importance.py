@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec
@@ -48,6 +47,9 @@ def chain_importances(trials: Sequence[TrialRow]) -> tuple[Importance, ...]:
     if len(complete) < LEAST_TRIALS or len(set(complete.values())) < 2:
         return ()
     rows = [(_choices(chain), value) for chain, value in complete.items()]
+    # Here, not above: it brings scikit-learn, which takes a second that no other command should wait for.
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     spaces = _spaces([row for row, _ in rows])
     if not spaces:
         return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -32,6 +31,8 @@ _LINES = {"NOKD": (MUTED, "dot"), "BLKD": (ORANGE, "dash")}
 """Colour and dash of baselines; the teacher's is another."""
 _EDGE = 0.15
 """How far the axis goes beyond the ladder, in powers of ten."""
+_TICK_WIDTH = 11
+"""Characters of a name on the axis, where names stand side by side."""
 _STEP = 0.04
 """Most that chains at one TA are set apart, in powers of ten."""
 
@@ -129,7 +130,9 @@ class _Axis:
             "type": "log",
             "title.text": f"smallest TA of the chain<br>({self.measure.title}, log scale)",
             "tickvals": list(self._rungs.values()),
-            "ticktext": [f"{short_name(name)}<br>{wording.short_count(size)}" for name, size in self._rungs.items()],
+            "ticktext": [
+                f"{short_name(name, _TICK_WIDTH)}<br>{wording.short_count(size)}" for name, size in self._rungs.items()
+            ],
             "range": [round(end, 4) for end in self._ends],
         }
 
@@ -166,7 +169,7 @@ def _add_baseline(
     """
     val = baseline.val
     color, dash = _LINES.get(baseline.label, (INK, "longdashdot"))
-    text = f"{html.escape(baseline.label)} {wording.percent(val.mean)}"
+    text = f"{short_name(baseline.label)} {wording.percent(val.mean)}"
     inside = shown.shows(val.mean)
     if not inside:
         text += " (above the axis)" if val.mean > shown.high else " (below the axis)"

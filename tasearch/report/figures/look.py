@@ -45,7 +45,7 @@ VAL_TITLE = "validation accuracy (%)"
 HEIGHT = 440
 PATH_WIDTH = 46
 """Characters of a path on one line of a label."""
-NAME_WIDTH = 18
+NAME_WIDTH = 21
 """Characters of a model's name on an axis; the whole name is in the hover text."""
 HOVER_LENGTH = 160
 _AXIS = {
@@ -121,10 +121,10 @@ def path_label(path: Sequence[str]) -> str:
     return "<br>".join(map(html.escape, lines))
 
 
-def short_name(name: str) -> str:
-    """Return a model's name for an axis, escaped; a long one loses its middle."""
-    if len(name) > NAME_WIDTH:
-        half = (NAME_WIDTH - 1) // 2
+def short_name(name: str, width: int = NAME_WIDTH) -> str:
+    """Return a model's name for an axis, escaped; one of more characters than `width` loses its middle."""
+    if len(name) > width:
+        half = (width - 1) // 2
         name = f"{name[:half]}…{name[-half:]}"
     return html.escape(name)
 

@@ -15,7 +15,9 @@ _ROW = 30
 _THINNEST, _THICKEST = 1.5, 11.0
 """Widths of a branch that few and that all runs pass, pixels."""
 _BEND = 0.55
-"""Part of the way to the next model on which a branch leaves its level."""
+"""Part of the way to the next column on which a branch leaves its level."""
+_STEPS = 10
+"""Pieces of that bend."""
 
 
 def draw_paths(info: PathsInfo) -> go.Figure:
@@ -36,7 +38,7 @@ def draw_paths(info: PathsInfo) -> go.Figure:
     figure.update_xaxes(
         tickvals=list(columns.values()),
         ticktext=[short_name(name) for name in columns],
-        range=[-0.45, len(columns) - 0.6],
+        range=[-0.12, len(columns) - 0.88],
         showgrid=False,
         showline=False,
         ticks="",
@@ -45,7 +47,7 @@ def draw_paths(info: PathsInfo) -> go.Figure:
     figure.update_yaxes(
         range=[rows - 0.3, -0.85], showticklabels=False, showgrid=False, showline=False, ticks="", automargin=False
     )
-    figure.update_layout(showlegend=True, margin={"t": 30, "b": 8, "l": 16, "r": 16})
+    figure.update_layout(showlegend=True, margin={"t": 30, "b": 8, "l": 52, "r": 28})
     return figure
 
 
@@ -72,17 +74,16 @@ def _add_branch(
 ) -> None:
     above, below = node.path[:-1], node.path
     start, end = columns[above[-1]], columns[below[-1]]
-    bend = start + _BEND * min(1.0, end - start)
+    steps = [index / _STEPS for index in range(_STEPS + 1)]
+    rise = levels[below] - levels[above]
     share = math.sqrt(node.runs / most) if most else 0.0
     figure.add_scatter(
-        x=[start, (start + bend) / 2, bend, end],
-        y=[levels[above], (levels[above] + levels[below]) / 2, levels[below], levels[below]],
+        x=[*(round(start + _BEND * step, 3) for step in steps), end],
+        y=[*(round(levels[above] + rise * step * step * (3 - 2 * step), 3) for step in steps), levels[below]],
         mode="lines",
         line={
             "color": MUTED if node.standing is None else amount(node.standing),
             "width": round(_THINNEST + (_THICKEST - _THINNEST) * share, 1),
-            "shape": "spline",
-            "smoothing": 0.6,
             "dash": "solid" if node.runs else "dot",
         },
         hoverinfo="skip",

@@ -9,8 +9,12 @@ from tasearch.report import wording
 from tasearch.report.figure_data.response import ResponseCell, ResponseInfo
 from tasearch.report.figures.look import amounts, layout
 
-_CELL = 34
-"""Height of a cell, pixels."""
+_CELL, _LEAST_CELL = 34, 12
+"""Height of a cell in a small and in a large grid, pixels."""
+_MOST_HEIGHT = 420
+"""Height of a grid at most, while its cells are not at their least."""
+_MOST_WRITTEN = 8
+"""In a grid with more temperatures than this there is no room for numbers; they are in the hover text."""
 _HEADING = 46
 """Height between two grids, pixels."""
 
@@ -18,7 +22,9 @@ _HEADING = 46
 def draw_response(info: ResponseInfo) -> go.Figure:
     """Draw a grid of pairs for each number of TAs, one below the other, all in one colour scale."""
     count, rows = len(info.nums_tas), len(info.kd_weights)
-    inner = count * rows * _CELL + (count - 1) * _HEADING
+    cell_height = max(_LEAST_CELL, min(_CELL, _MOST_HEIGHT // max(rows, 1)))
+    inner = count * rows * cell_height + (count - 1) * _HEADING
+    written = len(info.temperatures) <= _MOST_WRITTEN and cell_height == _CELL
     figure = make_subplots(
         rows=count,
         cols=1,
@@ -38,7 +44,7 @@ def draw_response(info: ResponseInfo) -> go.Figure:
             z=[[None if cell is None else round(100 * cell.best_val_accuracy, 2) for cell in line] for line in grid],
             text=[["" if cell is None else _text(cell) for cell in line] for line in grid],
             hovertext=[["" if cell is None else _hover(cell) for cell in line] for line in grid],
-            texttemplate="%{text}",
+            texttemplate="%{text}" if written else "",
             textfont={"size": 12},
             hoverinfo="text",
             hoverongaps=False,
