@@ -10,6 +10,7 @@ from tasearch.report.markdown import report_markdown
 from tasearch.report.page import write_page
 from tasearch.report.view import StudyView
 from tasearch.report.writing import write_text
+from tasearch.search.trial_storage import uncollected
 
 
 def write_report(view: StudyView, folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -17,17 +18,17 @@ def write_report(view: StudyView, folder: Path, formats: Sequence[str]) -> list[
 
     A CSV report is a file for each table. Raises StorageError where the folder cannot be used.
     """
-    written: list[Path] = []
-    for name in formats:
-        if name == "html":
-            written.append(write_page(view, folder))
-        elif name == "md":
-            written.append(write_text(folder / "report.md", report_markdown(view)))
-        elif name == "json":
-            written.append(write_text(folder / "report.json", report_json(view)))
-        elif name == "csv":
-            tables = report_tables(view)
-            written += [write_text(folder / f"{table}.csv", text) for table, text in tables.items()]
-        else:
-            raise ValueError(f"format {name!r}; allowed: html, md, json, csv")
-    return written
+    with uncollected():
+        return [path for name in formats for path in _write(view, folder, name)]
+
+
+def _write(view: StudyView, folder: Path, name: str) -> list[Path]:
+    if name == "html":
+        return [write_page(view, folder)]
+    if name == "md":
+        return [write_text(folder / "report.md", report_markdown(view))]
+    if name == "json":
+        return [write_text(folder / "report.json", report_json(view))]
+    if name == "csv":
+        return [write_text(folder / f"{table}.csv", text) for table, text in report_tables(view).items()]
+    raise ValueError(f"format {name!r}; allowed: html, md, json, csv")

@@ -86,7 +86,7 @@ def _ranking(ranking: Sequence[RankedChain]) -> list[str]:
             wording.percent(row.val_accuracy),
             wording.plus_minus(row.test),
             wording.MISSING if row.test is None else str(row.test.n),
-            wording.number(row.training_seconds),
+            wording.seconds(row.training_seconds),
             wording.MISSING if row.reused_share is None else f"{100 * row.reused_share:.0f}%",
         )
         for row in ranking[:RANKED]

@@ -50,6 +50,7 @@ def render_page(view: StudyView) -> str:
         "short_count": wording.short_count,
         "duration": wording.duration,
         "number": wording.number,
+        "seconds": wording.seconds,
     }
     ranking = ranked_chains(view)
     return environment.get_template("page.html").render(

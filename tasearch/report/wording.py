@@ -49,6 +49,11 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def seconds(value: float | None) -> str:
+    """Return seconds for a column, all with one decimal so that they align: `1,230.0`, `8.9`; a dash for none."""
+    return MISSING if value is None else f"{value:,.1f}"
+
+
 def mean_std(mean: float, std: float | None) -> str:
     """Return `70.6 ± 0.4%`, or `70.6%` where there is no standard deviation."""
     return percent(mean) if std is None else f"{100 * mean:.1f} ± {100 * std:.1f}%"

@@ -85,6 +85,8 @@ def _add_branch(
             "color": MUTED if node.standing is None else amount(node.standing),
             "width": round(_THINNEST + (_THICKEST - _THINNEST) * share, 1),
             "dash": "solid" if node.runs else "dot",
+            # Or Plotly leaves out points and the bend has corners.
+            "simplify": False,
         },
         hoverinfo="skip",
         showlegend=False,
