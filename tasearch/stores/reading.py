@@ -59,9 +59,6 @@ def open_readable(url: URL) -> Records:
                 "this database was made by an older tasearch, and reading does not change it",
                 hint="bring it up to date with `tasearch db init`, then ask again",
             )
-    except DBAPIError as error:
-        engine.dispose()
-        raise storage_error(error, url) from None
     except BaseException:
         engine.dispose()
         raise
@@ -69,7 +66,10 @@ def open_readable(url: URL) -> Records:
 
 
 def study_names(url: URL) -> list[str]:
-    """Return the names of tasearch's studies behind a `readable_url`, oldest first; none where it has no tables."""
+    """Return the names of tasearch's studies behind a `readable_url`, oldest first; none where it has no tables.
+
+    Raises StorageError where the database cannot be reached.
+    """
     engine = create_engine(url, poolclass=NullPool, **engine_kwargs(url, pooled=False))
     query = select(StudyTable.study_name).order_by(StudyTable.created_at, StudyTable.study_name)
     try:
@@ -86,15 +86,15 @@ def has_optuna_tables(url: URL) -> bool:
     try:
         if not _has_table(engine, _OPTUNA_VERSION):
             return False
-        with engine.connect() as connection:
-            return connection.execute(text(f"SELECT 1 FROM {_OPTUNA_VERSION}")).first() is not None
+        query = text(f"SELECT 1 FROM {_OPTUNA_VERSION}")
+        return read(engine, lambda connection: connection.execute(query).first() is not None)
     finally:
         engine.dispose()
 
 
 def _has_table(engine: Engine, name: str) -> bool:
-    with engine.connect() as connection:
-        return inspect(connection).has_table(name)
+    """Whether there is such a table. Raises StorageError at once where the database cannot be reached."""
+    return read(engine, lambda connection: inspect(connection).has_table(name), patience=0.0)
 
 
 def _look(url: URL) -> None:

@@ -11,7 +11,7 @@ from tasearch.report.figure_data.scale import AccuracyRange, accuracy_range
 from tasearch.report.view import StudyView, heuristic_ta, score_of
 from tasearch.search.verdict import paired_interval
 
-MOST_POINTS = 2_000
+MOST_POINTS = 1_000
 """Chains that are drawn at most: the best ones."""
 
 

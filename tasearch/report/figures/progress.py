@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -10,6 +11,9 @@ from tasearch.domain.result import TrialState
 from tasearch.report import wording
 from tasearch.report.figure_data.progress import ProgressInfo, ProgressPoint
 from tasearch.report.figures.look import BLUE, MUTED, ORANGE, hover_text, label, new_figure, percents, show_range
+
+MOST_NAMED = 2_000
+"""Points of one kind whose chains are named when they are pointed at."""
 
 
 def draw_progress(info: ProgressInfo) -> go.Figure:
@@ -66,10 +70,17 @@ def _add_progress(
         mode="markers",
         name=name,
         marker={"symbol": symbol, "color": color, "size": 9, "opacity": 0.85},
-        hovertext=[
-            f"trial {point.trial_number}<br>{label(point.chain)}"
-            f"<br><b>val accuracy {wording.percent(point.val_accuracy)}</b>"
-            for point in points
-        ],
-        hoverinfo="text",
+        **_hover(points),
     )
+
+
+def _hover(points: Sequence[ProgressPoint]) -> dict[str, Any]:
+    """Return what is shown of a point; of very many their chains are left out, which would fill the page."""
+    if len(points) > MOST_NAMED:
+        return {"hovertemplate": "trial %{x}<br><b>val accuracy %{y:.1f}%</b><extra></extra>"}
+    texts = [
+        f"trial {point.trial_number}<br>{label(point.chain)}"
+        f"<br><b>val accuracy {wording.percent(point.val_accuracy)}</b>"
+        for point in points
+    ]
+    return {"hovertext": texts, "hoverinfo": "text"}

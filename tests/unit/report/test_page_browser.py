@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tasearch.domain.result import TrialState
+from tasearch.domain.spec import ChainSpec
 from tasearch.report.figure_data.capacity import capacity_info
 from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figures.look import DARK, GROUND
@@ -217,16 +219,18 @@ def test_figures_are_printed_light_and_as_narrow_as_paper(browser: Browser, tmp_
 LONG = "a_model_whose_name_somebody_made_" * 5
 
 
-def many_chains() -> StudyView:
-    """500 chains, as a search at scope `stage` leaves them."""
-    paths = [(), ("plain4",), ("plain6",), ("plain8",), ("plain6", "plain4"), ("plain8", "plain6", "plain4")]
+def many_chains(count: int = 500) -> StudyView:
+    """Many chains, as a search at scope `stage` leaves them."""
+    grid = [(temperature, weight) for temperature in (2.0, 4.0, 8.0, 16.0) for weight in (0.5, 0.9, 1.0)]
+    pairs = itertools.product(grid, repeat=4)
+    path = ("plain10", "plain8", "plain6", "plain4", "plain2")
     rows = [
         make_trial(
             number,
-            make_chain("plain10", *paths[number % 6], "plain2", temperature=1.0 + number // 6, kd_weight=0.5),
-            0.6 + 0.0002 * number,
+            ChainSpec(path=path, temperatures=tuple(t for t, _ in stages), kd_weights=tuple(w for _, w in stages)),
+            0.6 + 0.1 * number / count,
         )
-        for number in range(500)
+        for number, stages in enumerate(itertools.islice(pairs, count))
     ]
     return make_view_without_finals(trials=tuple(rows), stages=make_stages(rows))
 
@@ -282,8 +286,9 @@ def test_on_a_phone_no_table_scrolls_sideways(browser: Browser, tmp_path: Path) 
     opened.page.close()
 
 
-def test_a_page_of_500_chains_is_smaller_than_6_mb(tmp_path: Path) -> None:
-    assert write_page(many_chains(), tmp_path).stat().st_size < 6_000_000
+@pytest.mark.parametrize("count", [500, 10_000])
+def test_a_page_of_many_chains_is_smaller_than_6_mb(tmp_path: Path, count: int) -> None:
+    assert write_page(many_chains(count), tmp_path).stat().st_size < 6_000_000
 
 
 def test_names_do_not_run_as_code(browser: Browser, tmp_path: Path) -> None:
