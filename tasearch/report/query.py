@@ -19,7 +19,7 @@ from tasearch.search.study import ChainStudy, foreign_studies, row_excerpt
 from tasearch.search.trial_storage import uncollected
 from tasearch.search.verdict import judge
 from tasearch.stores.engine import engine_kwargs, hide_password, url_text
-from tasearch.stores.reading import has_optuna_tables, open_readable, readable_url, study_names
+from tasearch.stores.reading import guard, has_optuna_tables, open_readable, readable_url, study_names
 from tasearch.stores.records import Records
 from tasearch.stores.stage_outcomes import StageOutcome, num_retries, stage_details, stage_outcomes
 from tasearch.stores.stages import StageState
@@ -57,7 +57,7 @@ def _refuse_foreign(url: Any, study_name: str | None) -> None:
     names = study_names(url)
     if study_name in names or (study_name is None and names) or not has_optuna_tables(url):
         return
-    storage = open_storage(url_text(url), engine_kwargs(url), excerpt=row_excerpt(curves=False), create=False)
+    storage = open_storage(url_text(url), engine_kwargs(url), guard, excerpt=row_excerpt(curves=False), create=False)
     try:
         theirs = foreign_studies(storage, names)
     finally:
@@ -104,7 +104,7 @@ def _trials(row: StudyRow, url: Any, *, full: bool) -> tuple[TrialRow, ...]:
     """Return the trials of a study; none where the first worker has registered it and not yet begun it."""
     if not has_optuna_tables(url):
         return ()
-    storage = open_storage(url_text(url), engine_kwargs(url), excerpt=row_excerpt(curves=full), create=False)
+    storage = open_storage(url_text(url), engine_kwargs(url), guard, excerpt=row_excerpt(curves=full), create=False)
     try:
         return tuple(ChainStudy(storage, row.study_name, space_of(row.identity), create=False).rows())
     except KeyError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, inspect, select, text
+from sqlalchemy import URL, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from tasearch.domain.errors import StorageError
 from tasearch.stores.database_errors import storage_error
@@ -19,21 +22,24 @@ _OPTUNA_VERSION = "alembic_version"
 
 
 def readable_url(url: URL | str) -> URL:
-    """Return the checked URL under which a database can be read and not written.
+    """Return the checked URL under which a database can be read; an engine on it wants `guard`.
 
-    Raises StorageError where there is no such database or it cannot be read. A SQLite file on a disk that cannot be
-    written has no writer either and is read as it lies there.
+    Raises StorageError where there is no such database or it cannot be read. A SQLite file that may not be written is
+    opened as such, and one on a disk that cannot be written, which has no writer either, is read as it lies there.
     """
     checked = parse_storage_url(url, to_read=True) if isinstance(url, str) else url
     if checked.get_backend_name() != "sqlite":
         return checked
-    name = f"file:{quote(checked.database or '')}"
+    path = Path(checked.database or "")
+    if _may_write(path) and _may_write(path.resolve().parent):
+        # Not as "ro", under which SQLite leaves the files beside that a database in WAL mode has while it is open.
+        return checked
+    name = f"file:{quote(str(path))}"
     read_only = checked.set(database=name, query={"mode": "ro", "uri": "true"})
     try:
         _look(read_only)
     except DBAPIError as error:
-        # Without the right to make its files beside, SQLite opens a database in WAL mode only as one that never
-        # changes.
+        # Without the right to make those files, SQLite opens it only as one that never changes.
         unchanging = read_only.update_query_dict({"immutable": "1"})
         try:
             _look(unchanging)
@@ -43,14 +49,37 @@ def readable_url(url: URL | str) -> URL:
     return read_only
 
 
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def guard(engine: Engine) -> None:
+    """Make every connection of an engine refuse to write, another library's too; to be called before its first use."""
+    if engine.dialect.name == "sqlite" and not event.contains(engine, "connect", _refuse_writing):
+        event.listen(engine, "connect", _refuse_writing)
+        engine.dispose()
+
+
+def _refuse_writing(connection: Any, _record: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _open(url: URL, *, pooled: bool = False) -> Engine:
+    """Return an engine that cannot write."""
+    kwargs = {} if pooled else {"poolclass": NullPool}
+    engine = create_engine(url, **kwargs, **engine_kwargs(url, pooled=pooled))
+    guard(engine)
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(postgresql_readonly=True)
+    return engine
+
+
 def open_readable(url: URL) -> Records:
     """Return the records behind a `readable_url`; they can be read only.
 
     Raises StorageError where tasearch has never written to this database, or another version of it has.
     """
-    engine = create_engine(url, **engine_kwargs(url))
-    if engine.dialect.name == "postgresql":
-        engine = engine.execution_options(postgresql_readonly=True)
+    engine = _open(url, pooled=True)
     try:
         if not _has_table(engine, VERSION_TABLE):
             raise StorageError("this database has no studies of tasearch", hint="is --home or --storage right?")
@@ -70,7 +99,7 @@ def study_names(url: URL) -> list[str]:
 
     Raises StorageError where the database cannot be reached.
     """
-    engine = create_engine(url, poolclass=NullPool, **engine_kwargs(url, pooled=False))
+    engine = _open(url)
     query = select(StudyTable.study_name).order_by(StudyTable.created_at, StudyTable.study_name)
     try:
         if not _has_table(engine, StudyTable.__tablename__):
@@ -82,7 +111,7 @@ def study_names(url: URL) -> list[str]:
 
 def has_optuna_tables(url: URL) -> bool:
     """Whether Optuna has made its tables behind a `readable_url`; it notes their version last."""
-    engine = create_engine(url, poolclass=NullPool, **engine_kwargs(url, pooled=False))
+    engine = _open(url)
     try:
         if not _has_table(engine, _OPTUNA_VERSION):
             return False

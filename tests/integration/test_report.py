@@ -43,9 +43,9 @@ def answer_of(written: Written) -> dict[str, Any]:
 
 
 def test_a_report_leaves_every_byte_of_the_database_as_it_is(database: Path, tmp_path: Path) -> None:
-    before = digest(database)
+    before, beside = digest(database), sorted(database.parent.iterdir())
     write(database, tmp_path / "out")
-    assert digest(database) == before
+    assert (digest(database), sorted(database.parent.iterdir())) == (before, beside)
 
 
 def test_a_report_needs_no_right_to_write_the_database(database: Path, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine
+from sqlalchemy.exc import OperationalError
 
 from tasearch.domain.errors import StorageError
-from tasearch.stores.reading import has_optuna_tables, open_readable, readable_url, study_names
+from tasearch.stores.reading import guard, has_optuna_tables, open_readable, readable_url, study_names
 from tasearch.stores.records import open_records
 from tasearch.stores.schema import VERSION_TABLE
 
@@ -63,6 +64,21 @@ def test_reading_leaves_every_byte_as_it_is(tmp_path: Path) -> None:
     records.studies.list_all()
     records.close()
     assert digest(path) == before
+
+
+def test_reading_leaves_no_files_beside(tmp_path: Path) -> None:
+    records = open_readable(readable_url(make_database(tmp_path / "studies.db")))
+    records.studies.list_all()
+    records.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["studies.db"]
+
+
+def test_other_libraries_engines_cannot_write_either(tmp_path: Path) -> None:
+    engine = create_engine(readable_url(make_database(tmp_path / "studies.db")))
+    guard(engine)
+    with pytest.raises(OperationalError, match="readonly"), engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE other (a)")
+    engine.dispose()
 
 
 def test_nothing_can_be_written(tmp_path: Path) -> None:
