@@ -21,6 +21,12 @@ def existing_url(settings: Settings) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def readable_database(settings: Settings) -> str:
+    """Return the URL of a database that is only read, with its password. Raises StorageError where it is missing."""
+    url = parse_storage_url(settings.storage or Home(settings.home).default_storage_url, to_read=True)
+    return url.render_as_string(hide_password=False)
+
+
 def existing_page(settings: Settings, study_name: str) -> Path | None:
     """Return the report of a study where one has been written."""
     page = Home(settings.home).report_page(study_name)

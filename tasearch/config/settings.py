@@ -107,6 +107,12 @@ class Settings(BaseModel):
         description="What is searched: the last stage's pair (TAs at temperature 4, KD weight 0.9, or calibrated by "
         "staged), one pair for the whole chain, or a pair per stage.",
     )
+    ta_temperature: Temperature | None = Field(
+        None, description="Temperature that every TA is taught at, with --scope last. [4, or calibrated by staged]"
+    )
+    ta_kd_weight: KdWeight | None = Field(
+        None, description="KD weight that every TA is taught with, with --scope last. [0.9, or calibrated by staged]"
+    )
     sampler: Literal["tpe", "random", "exhaustive", "dp", "staged"] = Field(
         "staged",
         description="Who proposes chains: staged (TAs' pair, then structure, then one stage at a time; tpe where there "

@@ -82,6 +82,8 @@ class TrialRow:
     stopped: str | None = None
     """Why a pruned trial was not finished."""
     seconds: float | None = None
+    stage_fingerprints: tuple[str, ...] = ()
+    """Of a complete trial's stages, the teacher's student first."""
 
 
 class Role(enum.StrEnum):

@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import secrets
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
 import plotly.graph_objects as go
-import plotly.io
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from tasearch.domain.errors import StorageError
 from tasearch.domain.result import TrialState
 from tasearch.report import wording
+from tasearch.report.captions import captions
+from tasearch.report.figure_data.capacity import capacity_info
+from tasearch.report.figure_data.cost import cost_info
+from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figures import figures
-from tasearch.report.view import StudyView, counts, headline, heuristic_line, race_looks
+from tasearch.report.figures.look import DARK
+from tasearch.report.ranking import ranked_chains, test_interval
+from tasearch.report.view import StudyView, counts, headline, race_looks
+from tasearch.report.writing import write_text
 from tasearch.stores.home import REPORT_NAME
 
 RANKED_FIRST = 12
 """Chains of the ranking that are shown without unfolding."""
-FIGURE_TEXTS = {
-    "capacity": (
-        "Student accuracy against the size of its teacher assistant",
-        "Validation accuracy of the student on the search replicate. A chain with several TAs stands at its "
-        "smallest one, the TA that teaches the student. Large outlined points are the best pair of each path; "
-        "chains with different numbers of TAs are set slightly apart.",
-    ),
-    "finals": (
-        "Finalists against direct distillation",
-        "Test accuracy minus BLKD's, paired by replicate. The interval covers training randomness for this "
-        "test set; right of the line is better than BLKD.",
-    ),
-    "progress": (
-        "Progress of the search",
-        "Validation accuracy of each trial, with the best so far. Pruned and failed trials are marked along "
-        "the bottom edge.",
-    ),
-    "curves": (
-        "Training curves of the best chains",
-        "Validation accuracy of the student after each epoch, for the best BLKD and the best chains with "
-        "TAs. The axis begins where the curves have settled; the first epochs may lie below it.",
-    ),
-}
-"""Title and caption of each figure, in the order of the page."""
-PLOTLY_CONFIG = {"displaylogo": False, "responsive": True, "displayModeBar": False}
+MOST_LISTED = 500
+"""Chains that the page lists at most."""
 
 
 def render_page(view: StudyView) -> str:
     """Return the whole report as one self-contained HTML document."""
     drawn = figures(view)
+    cost = cost_info(view)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tasearch", "report"),
         autoescape=True,
@@ -62,47 +44,45 @@ def render_page(view: StudyView) -> str:
     environment.filters |= {
         "percent": wording.percent,
         "interval": wording.interval,
+        "plus_minus": wording.plus_minus,
         "points": wording.points,
         "settings": wording.settings,
         "short_count": wording.short_count,
         "duration": wording.duration,
+        "number": wording.number,
+        "seconds": wording.seconds,
     }
+    ranking = ranked_chains(view)
     return environment.get_template("page.html").render(
         view=view,
         headline=headline(view),
-        heuristic=heuristic_line(view),
         count=counts(view.trials),
-        ranking=view.ranking,
+        ranking=ranking[:MOST_LISTED],
+        num_ranked=len(ranking),
         ranked_first=RANKED_FIRST,
+        leader=view.ranking[0] if view.ranking else None,
+        test_of=lambda score: test_interval(view, score),
         mean_std=wording.mean_std,
         missing=wording.MISSING,
         failed=[trial for trial in view.trials if trial.state is TrialState.FAILED],
         race=race_looks(view.verdict),
         replicates=sorted({row.replicate for row in view.finals}),
         config=list(flat_config(view.config).items()),
-        figures=[
-            {"id": f"figure-{name}", "title": title, "caption": caption, "html": _embedded(name, drawn)}
-            for name, (title, caption) in FIGURE_TEXTS.items()
-        ],
+        cost=cost,
+        captions=captions(view, capacity_info(view), paths_info(view), cost),
+        drawn=list(drawn),
+        heights={name: figure.layout.height for name, figure in drawn.items()},
+        figure_data=_embedded(drawn),
         plotly_js=Markup(get_plotlyjs()) if drawn else None,
     )
 
 
-def _embedded(name: str, drawn: Mapping[str, go.Figure]) -> Markup | None:
-    """Return a figure's div and script; Plotly writes `<`, `>` and `/` of the data as escapes."""
-    if name not in drawn:
-        return None
-    return Markup(
-        plotly.io.to_html(
-            drawn[name],
-            full_html=False,
-            include_plotlyjs=False,
-            include_mathjax=False,
-            config=PLOTLY_CONFIG,
-            default_height=f"{drawn[name].layout.height}px",
-            div_id=f"figure-{name}",
-        )
-    )
+def _embedded(drawn: Mapping[str, go.Figure]) -> Markup:
+    """Return figures and dark colours as JSON that cannot end the script element it stands in."""
+    text = ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in drawn.items())
+    # In JSON these stand in strings only, where an escape means the same.
+    safe = f'{{"figures":{{{text}}},"dark":{json.dumps(DARK)}}}'.replace("<", "\\u003c").replace(">", "\\u003e")
+    return Markup(safe)
 
 
 def flat_config(config: Mapping[str, object], prefix: str = "") -> dict[str, str]:
@@ -133,22 +113,4 @@ def write_page(view: StudyView, folder: Path) -> Path:
 
     A reader sees the old file or the new one, never a part. Raises StorageError if the folder cannot be used.
     """
-    page = render_page(view)
-    target = folder / REPORT_NAME
-    temporary = folder / f".{REPORT_NAME}.{secrets.token_hex(8)}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"the report cannot be written to {target}: {error.strerror or error}",
-            hint="choose a folder that you can write to",
-        ) from error
-    return target
+    return write_text(folder / REPORT_NAME, render_page(view))

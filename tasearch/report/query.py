@@ -5,36 +5,72 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasearch.domain.errors import ConfigError, nearest
+from tasearch.domain.errors import ConfigError, StorageError, nearest
 from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
+from tasearch.report.wording import plural
 from tasearch.search.finals import fairness_notes, opening_notes
+from tasearch.search.importance import chain_importances
 from tasearch.search.sampler import calibrates_tas
-from tasearch.search.space import SearchSpace
+from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, SearchSpace
 from tasearch.search.standing import stored_rule
 from tasearch.search.storage import close_storage, open_storage
-from tasearch.search.study import ChainStudy, row_excerpt
+from tasearch.search.study import ChainStudy, foreign_studies, row_excerpt
 from tasearch.search.trial_storage import uncollected
 from tasearch.search.verdict import judge
 from tasearch.stores.engine import engine_kwargs, hide_password, url_text
-from tasearch.stores.records import Records, open_records
-from tasearch.stores.stage_outcomes import StageOutcome, stage_outcomes
+from tasearch.stores.reading import guard, has_optuna_tables, open_readable, readable_url, study_names
+from tasearch.stores.records import Records
+from tasearch.stores.stage_outcomes import StageOutcome, num_retries, stage_details, stage_outcomes
 from tasearch.stores.stages import StageState
 from tasearch.stores.studies import StudyRow
-from tasearch.stores.transactions import create_tables
 
 
-def load_view(url: str, study_name: str, *, curves: bool = True) -> StudyView:
-    """Return everything a report shows of a study; without `curves` those of its trials are left out.
+def load_view(url: str, study_name: str | None, *, curves: bool = True) -> StudyView:
+    """Return everything a report shows of a study, by default of the newest one of the database.
 
-    Raises ConfigError where there is no such study.
+    Nothing is written, and the right to write is not needed. Without `curves` only what a terminal shows is read: no
+    curves of trials, no stages, no importances. Raises ConfigError where there is no such study, or one that tasearch
+    did not make, and StorageError where the database cannot be read.
     """
-    records = open_records(url)
+    readable = readable_url(url)
+    _refuse_foreign(readable, study_name)
+    records = open_readable(readable)
     try:
         with uncollected():
-            return _view(records, find_study(records, study_name), url, curves=curves)
+            row = newest_study(records) if study_name is None else find_study(records, study_name)
+            return _view(records, row, readable, hide_password(url), full=curves)
     finally:
         records.close()
+
+
+def newest_study(records: Records) -> StudyRow:
+    """Return the study of a database that was created last. Raises StorageError where there is none."""
+    studies = records.studies.list_all()
+    if not studies:
+        raise StorageError("this database has no studies", hint="is --home or --storage right?")
+    return studies[-1]
+
+
+def _refuse_foreign(url: Any, study_name: str | None) -> None:
+    """Raise ConfigError where a study of this name (None: any) was made with Optuna and not by tasearch."""
+    names = study_names(url)
+    if study_name in names or (study_name is None and names) or not has_optuna_tables(url):
+        return
+    storage = open_storage(url_text(url), engine_kwargs(url), guard, excerpt=row_excerpt(curves=False), create=False)
+    try:
+        theirs = foreign_studies(storage, names)
+    finally:
+        close_storage(storage)
+    meant = theirs if study_name is None else [one for one in theirs if one.study_name == study_name]
+    if not meant:
+        return
+    one = meant[-1]
+    params = f"its parameters are {', '.join(one.params)}" if one.params else "it has no trials"
+    raise ConfigError(
+        f"study {one.study_name!r} was made with Optuna, not by tasearch: {params}, which say nothing of chains",
+        hint="look at it with `optuna-dashboard URL`; `tasearch studies` lists the studies that have a report",
+    )
 
 
 def find_study(records: Records, study_name: str) -> StudyRow:
@@ -60,19 +96,26 @@ def space_of(identity: Mapping[str, Any]) -> SearchSpace:
         kd_weights=tuple(identity["kd_weights"]),
         scope=identity["scope"],
         is_calibrated=calibrates_tas(identity["sampler"], identity["scope"]),
+        ta_pair=tuple(identity.get("ta_pair", (RECOMMENDED_TEMPERATURE, RECOMMENDED_KD_WEIGHT))),
     )
 
 
-def _view(records: Records, row: StudyRow, url: str, *, curves: bool) -> StudyView:
-    excerpt = row_excerpt(curves=curves)
-    storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url), excerpt=excerpt), url)
+def _trials(row: StudyRow, url: Any, *, full: bool) -> tuple[TrialRow, ...]:
+    """Return the trials of a study; none where the first worker has registered it and not yet begun it."""
+    if not has_optuna_tables(url):
+        return ()
+    storage = open_storage(url_text(url), engine_kwargs(url), guard, excerpt=row_excerpt(curves=full), create=False)
     try:
-        trials = tuple(ChainStudy(storage, row.study_name, space_of(row.identity), create=False).rows())
+        return tuple(ChainStudy(storage, row.study_name, space_of(row.identity), create=False).rows())
     except KeyError:
-        # The first worker has registered the study and not yet begun it.
-        trials = ()
+        return ()
     finally:
         close_storage(storage)
+
+
+def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool) -> StudyView:
+    """`storage`: URL of the database as it is shown."""
+    trials = _trials(row, url, full=full)
     finals = tuple(records.finals.rows(row.study_name))
     stages = stage_outcomes(records.engine, row.study_name)
     complete = {stage.fingerprint: stage for stage in stages if stage.state is StageState.COMPLETE}
@@ -81,7 +124,7 @@ def _view(records: Records, row: StudyRow, url: str, *, curves: bool) -> StudyVi
     opened = tuple(row.attrs.get("test_opened", ()))
     return StudyView(
         study_name=row.study_name,
-        storage=hide_password(url),
+        storage=storage,
         created_at=row.created_at.isoformat(timespec="seconds"),
         command=config["command"],
         teacher=_point(teacher, "teacher", capacities, stages),
@@ -116,6 +159,10 @@ def _view(records: Records, row: StudyRow, url: str, *, curves: bool) -> StudyVi
             (stage.failure for stage in stages if stage.role in BASELINES and stage.state is StageState.FAILED), None
         ),
         stage_seconds=sum(stage.seconds or 0.0 for stage in complete.values()),
+        stages=tuple(stage_details(records.engine, row.study_name)) if full else (),
+        importances=chain_importances(trials) if full else (),
+        num_retries=num_retries(records.engine, row.study_name) if full else 0,
+        data_hash=config["data"]["content_hash"],
     )
 
 
@@ -137,7 +184,7 @@ def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: Seq
 
 def _environment(stages: Mapping[str, StageOutcome]) -> str:
     environments = {stage.environment for stage in stages.values() if stage.environment is not None}
-    found = {f"{place.device}, {place.threads} threads, {place.instruction_set}" for place in environments}
+    found = {f"{place.device}, {plural(place.threads, 'thread')}, {place.instruction_set}" for place in environments}
     return "; ".join(sorted(found)) or "no stage yet"
 
 

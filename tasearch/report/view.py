@@ -9,7 +9,9 @@ from functools import cached_property
 from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.wording import plural
-from tasearch.search.heuristic import midpoint
+from tasearch.search.heuristic import Midpoint, midpoint
+from tasearch.search.importance import Importance
+from tasearch.stores.stage_outcomes import StageDetail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +100,19 @@ class StudyView:
     """Over the whole study, by any worker."""
     stages_reused: int
     stage_seconds: float
+    """Training time of the trained stages."""
     scratch: Mapping[str, float] = field(default_factory=dict)
     """val accuracy from labels of the models that the store has it of."""
     failure: str | None = None
     """Why the teacher or NOKD could not be trained."""
-    """Training time of the trained stages."""
+    stages: tuple[StageDetail, ...] = ()
+    """Every stage that the study asked for, in the order in which they ended."""
+    importances: tuple[Importance, ...] = ()
+    """Of the choices that a chain is made of, greatest first."""
+    num_retries: int = 0
+    """How often a trial or a run of the finals was tried again after an error."""
+    data_hash: str = ""
+    """SHA-256 over the images and labels of train and val."""
 
     def __post_init__(self) -> None:
         used = {ta for trial in self.trials if trial.chain is not None for ta in trial.chain.tas}
@@ -192,16 +202,27 @@ def race_looks(verdict: Verdict | None) -> tuple[RaceLook, ...]:
     return tuple(found)
 
 
+def untrained(view: StudyView) -> list[str]:
+    """Return the models whose accuracy from labels the accuracy-midpoint heuristic lacks."""
+    return [name for name in (view.teacher.name, *view.ta_capacities, view.student.name) if name not in view.scratch]
+
+
+def heuristic_ta(view: StudyView) -> Midpoint | None:
+    """Return the TA that the accuracy-midpoint heuristic names; None while it is not known, or without TAs."""
+    if not view.ta_capacities or untrained(view):
+        return None
+    candidates = {name: view.scratch[name] for name in view.ta_capacities}
+    return midpoint(view.scratch[view.teacher.name], view.scratch[view.student.name], candidates)
+
+
 def heuristic_line(view: StudyView) -> str | None:
     """Say which TA the accuracy-midpoint heuristic names and whether the leading chain has it; None without TAs."""
     if not view.ta_capacities:
         return None
-    teacher, student = view.teacher.name, view.student.name
-    missing = [name for name in (teacher, *view.ta_capacities, student) if name not in view.scratch]
-    if missing:
-        return f"Accuracy-midpoint heuristic: not known before `tasearch suggest` has trained {', '.join(missing)}."
-    candidates = {name: view.scratch[name] for name in view.ta_capacities}
-    named = midpoint(view.scratch[teacher], view.scratch[student], candidates)
+    named = heuristic_ta(view)
+    if named is None:
+        missing = ", ".join(untrained(view))
+        return f"Accuracy-midpoint heuristic: not known before `tasearch suggest` has trained {missing}."
     said = (
         f"Accuracy-midpoint heuristic (Mirzadeh et al. 2020): {named.ta}, whose {100 * named.val_accuracy:.1f}% val "
         f"accuracy from labels is nearest the mean of teacher and student, {100 * named.target:.1f}%"

@@ -12,6 +12,11 @@ def percent(fraction: float | None) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.1f}%"
 
 
+def percents(low: float | None, high: float | None) -> str:
+    """Return `95% interval [70.2%, 71.0%]`, or `no interval`."""
+    return "no interval" if low is None or high is None else f"95% interval [{percent(low)}, {percent(high)}]"
+
+
 def points(difference: float) -> str:
     """Return a difference of two fractions as signed percentage points, `+0.9`."""
     return f"{100 * difference:+z.1f}"
@@ -24,6 +29,29 @@ def interval(value: Interval | None) -> str:
     if value.low is None or value.high is None:
         return f"{points(value.mean)} [no interval]"
     return f"{points(value.mean)} [{points(value.low)}, {points(value.high)}]"
+
+
+def plus_minus(value: Interval | None) -> str:
+    """Return a mean accuracy with half of its symmetric interval, `70.6 ± 0.4%`; the mean alone without one."""
+    if value is None:
+        return MISSING
+    return (
+        percent(value.mean)
+        if value.high is None
+        else f"{100 * value.mean:.1f} ± {100 * (value.high - value.mean):.1f}%"
+    )
+
+
+def number(value: float | None) -> str:
+    """Return a number with three digits at most for a column (`0.5`, `16`, `1,230`), or a dash for none."""
+    if value is None:
+        return MISSING
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def seconds(value: float | None) -> str:
+    """Return seconds for a column, all with one decimal so that they align: `1,230.0`, `8.9`; a dash for none."""
+    return MISSING if value is None else f"{value:,.1f}"
 
 
 def mean_std(mean: float, std: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -34,6 +35,19 @@ def baseline_quota(trials: int, grid_size: int) -> int:
 def calibrates_tas(sampler: str, scope: str) -> bool:
     """Whether a sampler finds the TAs' pair by itself where the scope does not search it."""
     return sampler == "staged" and scope == "last"
+
+
+def check_ta_pair(sampler: str, scope: str, given: Sequence[str]) -> None:
+    """Raise ConfigError where a pair for all TAs is given (flags that say so) and would not be what they get."""
+    if given and scope != "last":
+        raise ConfigError(
+            f"{given[0]}: with --scope {scope} the TAs' pair is searched", hint="use --scope last, or leave it out"
+        )
+    if given and calibrates_tas(sampler, scope):
+        raise ConfigError(
+            f"{given[0]}: --sampler {sampler} finds the TAs' pair by itself",
+            hint="use another sampler, e.g. --sampler tpe, or leave it out",
+        )
 
 
 def make_strategy(name: str, space: SearchSpace, seed: int, trials: int) -> Strategy:

@@ -40,7 +40,7 @@ class SearchSpace:
     is_calibrated: bool = False
     """At scope `last`: the TAs' pair is found by the sampler and is a parameter, the same in all trials."""
     ta_pair: Pair = (RECOMMENDED_TEMPERATURE, RECOMMENDED_KD_WEIGHT)
-    """What TAs are trained with at scope `last`: 4 and 0.9, unless it is calibrated."""
+    """What TAs are trained with at scope `last`: 4 and 0.9, unless another is given or it is calibrated."""
 
     def at(self, ta_pair: Pair) -> SearchSpace:
         """Return the space once the TAs' pair is known."""

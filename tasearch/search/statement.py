@@ -62,8 +62,8 @@ def _outlook(race: RaceSummary | None) -> str:
     if race.val_spread <= NO_SPREAD:
         return "; the differences on val are all the same, which says nothing of how they vary"
     if race.replicates_to_separate is None:
-        return "; no number of replicates that could be run would likely separate them"
-    return f"; about {race.replicates_to_separate:,} replicates would likely separate them"
+        return "; on val, which decides, no number of replicates that could be run would likely separate them"
+    return f"; on val, which decides, about {race.replicates_to_separate:,} replicates would likely separate them"
 
 
 def notes_on(finding: Finding, race: RaceSummary | None) -> list[str]:

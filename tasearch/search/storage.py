@@ -68,17 +68,18 @@ def open_storage(
     tune: Callable[[Any], None] | None = None,
     *,
     excerpt: Excerpt | None = None,
+    create: bool = True,
 ) -> RDBStorage:
     """Open Optuna's storage on `url`; `tune` gets its engine before the first real use.
 
     Without `tune` for reading only: nothing then waits for whoever writes. `excerpt`: read no more of trials than that,
-    `row_excerpt` for their rows. Raises StorageError where the tables are of
-    another version of Optuna.
+    `row_excerpt` for their rows. Without `create` Optuna's tables must be there, and nothing is written. Raises
+    StorageError where the tables are of another version of Optuna.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         # The versions are compared below: where the constructor refuses, it leaves its connections open.
-        storage = PatientStorage(url, dict(engine_kwargs), excerpt)
+        storage = PatientStorage(url, dict(engine_kwargs), excerpt, create=create)
     except StorageInternalError as error:
         # What the database said, by which the caller knows whether to try again.
         raise (error.__cause__ or error) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -36,6 +36,7 @@ _STATES = {
 OBJECTIVE = "val_accuracy"
 _OURS = "made_by_tasearch"
 _FAILURE = "failure"
+_STAGES = "stage_fingerprints"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +48,9 @@ class Proposal:
 
 
 def row_excerpt(*, curves: bool) -> Excerpt:
-    """Return what `ChainStudy.rows` needs of trials; without `curves` those of the rows are empty."""
-    return Excerpt(user_attrs=frozenset({TA_ACCURACIES, DUPLICATE_OF, _FAILURE, STOPPED}), curves=curves)
+    """Return what `ChainStudy.rows` needs of trials; without `curves` rows have neither curves nor stages."""
+    stages = {_STAGES} if curves else set()
+    return Excerpt(user_attrs=frozenset({TA_ACCURACIES, DUPLICATE_OF, _FAILURE, STOPPED, *stages}), curves=curves)
 
 
 class EndedTrials:
@@ -269,6 +271,7 @@ class ChainStudy:
             failure=attrs.get(_FAILURE),
             stopped=attrs.get(STOPPED),
             seconds=trial.duration.total_seconds() if trial.duration is not None else None,
+            stage_fingerprints=tuple(attrs.get(_STAGES, ())),
         )
 
     def _known_chain(self, params: Mapping[str, Any]) -> ChainSpec | None:
@@ -304,3 +307,23 @@ class ChainStudy:
 def chain_attrs(chain: ChainSpec) -> dict[str, Any]:
     """Return what a browser of the study wants to read of a chain."""
     return {"chain": chain.printed_path, "tas": list(chain.tas), "stages": len(chain.path) - 1}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForeignStudy:
+    """An Optuna study that tasearch did not make."""
+
+    study_name: str
+    params: tuple[str, ...]
+    """Names of the parameters that its trials have, sorted."""
+
+
+def foreign_studies(storage: BaseStorage, ours: Collection[str]) -> list[ForeignStudy]:
+    """Return the Optuna studies that are not among `ours`, oldest first."""
+    found = []
+    for study in sorted(storage.get_all_studies(), key=lambda study: study._study_id):
+        if study.study_name not in ours:
+            trials = storage.get_all_trials(study._study_id, deepcopy=False)
+            params = sorted({name for trial in trials for name in trial.params})
+            found.append(ForeignStudy(study_name=study.study_name, params=tuple(params)))
+    return found

@@ -49,9 +49,16 @@ class Excerpt:
 class TrialStorage(RDBStorage):
     """An `RDBStorage` that reads a study which was not read before in a few large queries."""
 
-    def __init__(self, url: str, engine_kwargs: dict[str, Any], excerpt: Excerpt | None = None) -> None:
-        """`excerpt`: what is read of trials; None for all of it. Versions are for the caller to compare."""
-        super().__init__(url, engine_kwargs=engine_kwargs, skip_compatibility_check=True)
+    def __init__(
+        self, url: str, engine_kwargs: dict[str, Any], excerpt: Excerpt | None = None, *, create: bool = True
+    ) -> None:
+        """`excerpt`: what is read of trials; None for all of it. Versions are for the caller to compare.
+
+        Without `create` the tables must be there, and nothing is written.
+        """
+        super().__init__(
+            url, engine_kwargs=engine_kwargs, skip_compatibility_check=True, skip_table_creation=not create
+        )
         self._excerpt = excerpt
 
     def set_trial_user_attrs(self, trial_id: int, attrs: Mapping[str, Any]) -> None:

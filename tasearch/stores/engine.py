@@ -59,11 +59,12 @@ def hide_password(url: URL | str) -> str:
     return re.sub(r"(password=)[^&\s]*", r"\1***", text)
 
 
-def parse_storage_url(text: str, *, must_exist: bool = False) -> URL:
+def parse_storage_url(text: str, *, must_exist: bool = False, to_read: bool = False) -> URL:
     """Return the checked URL of a database that tasearch can use.
 
     `postgresql://` becomes `postgresql+psycopg://`. A SQLite file may be absent or empty, and its folder must
     exist and be writable; nothing is created. Raises StorageError, with `must_exist` also for an absent SQLite file.
+    `to_read`: the file must exist, and neither it nor its folder need be writable.
     """
     shown = hide_password(text)
     if "://" not in text:
@@ -82,7 +83,7 @@ def parse_storage_url(text: str, *, must_exist: bool = False) -> URL:
         )
     url = url.set(drivername=driver)
     if driver == "sqlite":
-        _check_sqlite(url, shown, must_exist)
+        _check_sqlite(url, shown, must_exist or to_read, to_read=to_read)
         return url
     return _check_postgresql(url, shown)
 
@@ -180,7 +181,7 @@ def _on_sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _check_sqlite(url: URL, shown: str, must_exist: bool) -> None:
+def _check_sqlite(url: URL, shown: str, must_exist: bool, *, to_read: bool) -> None:
     """Check that the file is or can become a database of ours, before SQLite opens it."""
     if url.host:
         raise StorageError(
@@ -200,11 +201,14 @@ def _check_sqlite(url: URL, shown: str, must_exist: bool) -> None:
             hint="run `tasearch optimize` first, or say where it is with --home or --storage",
         )
     try:
-        _check_sqlite_file(path)
+        if to_read:
+            _check_readable(path)
+        else:
+            _check_sqlite_file(path)
     except OSError as error:
         raise StorageError(
             f"cannot use the SQLite file {path}: {error.strerror or error}",
-            hint="choose a file in a folder that exists and where you may write",
+            hint="choose a file in a folder that exists and where you may " + ("read" if to_read else "write"),
         ) from error
 
 
@@ -233,6 +237,16 @@ def _check_sqlite_file(path: Path) -> None:
             )
     probe_writable(path.parent)
     _checked[real] = identity
+
+
+def _check_readable(path: Path) -> None:
+    """Raise StorageError for a file of another kind, OSError for one that cannot be read."""
+    if path.resolve() in _checked:
+        # Closing it would drop the locks that this process may hold on it.
+        return
+    with path.open("rb") as file:
+        if file.read(len(_SQLITE_MAGIC)) not in (b"", _SQLITE_MAGIC):
+            raise StorageError(f"{path} is not a SQLite database", hint="choose another file")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

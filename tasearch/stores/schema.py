@@ -23,7 +23,6 @@ from tasearch.stores.transactions import read, write
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
 LATEST = "r0003"
 """Version of the tables below."""
@@ -188,29 +187,44 @@ def migrate(engine: Engine) -> None:
     """
 
     def upgrade(connection: Connection) -> None:
-        # Imported only here: it takes a third of a second, and nearly every database is up to date.
         from alembic import command
-        from alembic.script import ScriptDirectory
 
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         # Asked again: another process may have upgraded while this one waited for the lock.
-        version = version_of(connection)
-        if version != LATEST:
+        if not _is_current(connection, engine.url):
             refuse_foreign(connection, engine.url)
             config = _config()
-            if version is not None and version not in _versions(ScriptDirectory.from_config(config)):
-                raise StorageError(
-                    f"database {hide_password(engine.url)} was made by a newer tasearch "
-                    f"(its tables are at version {version}, this one knows up to {LATEST})",
-                    hint="upgrade tasearch, or choose another database with --storage",
-                )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
-    if read(engine, version_of, patience=0.0) != LATEST:
+    if not has_current_tables(engine):
         with _migrating:
             write(engine, upgrade, patience=0.0)
+
+
+def has_current_tables(engine: Engine) -> bool:
+    """Whether our tables are those of this version; nothing is changed.
+
+    Raises StorageError where a newer tasearch made them, or where the database cannot be reached.
+    """
+    return read(engine, lambda connection: _is_current(connection, engine.url), patience=0.0)
+
+
+def _is_current(connection: Connection, url: URL) -> bool:
+    version = version_of(connection)
+    if version in (None, LATEST):
+        return version == LATEST
+    from alembic.script import ScriptDirectory
+
+    # Imported only here: it takes a third of a second, and nearly every database is up to date.
+    if version not in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}:
+        raise StorageError(
+            f"database {hide_password(url)} was made by a newer tasearch "
+            f"(its tables are at version {version}, this one knows up to {LATEST})",
+            hint="upgrade tasearch, or choose another database with --storage",
+        )
+    return False
 
 
 def version_of(connection: Connection) -> str | None:
@@ -218,11 +232,6 @@ def version_of(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
-
-
-def _versions(scripts: ScriptDirectory) -> set[str]:
-    """Return the versions that this tasearch knows."""
-    return {script.revision for script in scripts.walk_revisions()}
 
 
 def refuse_foreign(connection: Connection, url: URL) -> None:

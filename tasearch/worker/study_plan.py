@@ -20,8 +20,8 @@ from tasearch.models.capacity import capacity
 from tasearch.models.ladder import default_ladder
 from tasearch.models.registry import check_model, family_of
 from tasearch.search.pruning import Pruner, make_pruner
-from tasearch.search.sampler import ChainSampler, calibrates_tas, check_sampler
-from tasearch.search.space import SearchSpace
+from tasearch.search.sampler import ChainSampler, calibrates_tas, check_sampler, check_ta_pair
+from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, Pair, SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
 
 DEFAULT_FINALISTS = 3
@@ -121,6 +121,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         kd_weights=_distinct(settings.kd_weights),
         scope=settings.scope,
         is_calibrated=calibrates_tas(settings.sampler, settings.scope),
+        ta_pair=_ta_pair(settings),
     )
     if "batch_size" in settings.model_fields_set and settings.batch_size > data.num_train:
         raise ConfigError(
@@ -147,6 +148,19 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         capacities={name: capacity(stages.model(name)) for name in names},
         test_hash=dataset.test_hash,
         num_independent_val=dataset.val.num_independent,
+    )
+
+
+def _ta_pair(settings: Settings) -> Pair:
+    """Return what TAs are taught with at scope `last` where nothing calibrates it. Raises ConfigError."""
+    temperature, kd_weight = settings.ta_temperature, settings.ta_kd_weight
+    given = {"ta_temperature": temperature, "ta_kd_weight": kd_weight}
+    check_ta_pair(
+        settings.sampler, settings.scope, [flag_of(name) for name, value in given.items() if value is not None]
+    )
+    return (
+        RECOMMENDED_TEMPERATURE if temperature is None else temperature,
+        RECOMMENDED_KD_WEIGHT if kd_weight is None else kd_weight,
     )
 
 
@@ -195,7 +209,11 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
 
 
 def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
+    # Left out where it is not given: studies from before it could be given keep their identity.
+    given = settings.ta_temperature is not None or settings.ta_kd_weight is not None
+    ta_pair = {"ta_pair": list(space.ta_pair)} if given else {}
     return {
+        **ta_pair,
         "teacher": space.teacher,
         "student": space.student,
         "tas": list(space.ladder),

@@ -20,6 +20,9 @@ from tasearch.domain.result import (
 )
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.view import ModelPoint, StudyView
+from tasearch.search.importance import chain_importances
+
+from .made_stages import fingerprints, make_stages
 
 LADDER = {
     "plain8": Capacity(num_params=327_962, macs=13_500_000),
@@ -46,6 +49,7 @@ def make_trial(number: int, chain: ChainSpec, val_accuracy: float | None, **chan
         curve=() if val_accuracy is None else curve_to(val_accuracy),
         ta_accuracies=tuple(0.8 - 0.02 * index for index in range(len(chain.tas))),
         seconds=20.0,
+        stage_fingerprints=() if val_accuracy is None else fingerprints(chain),
     )
     return replace(row, **changes)  # type: ignore[arg-type]
 
@@ -114,6 +118,7 @@ def make_finals(n: int = 5) -> tuple[FinalRow, ...]:
                     chain=chain,
                     search_val_accuracy=level + 0.004,
                     replicate=replicate,
+                    fingerprint=None if chain is None else fingerprints(chain, replicate)[-1],
                     val_accuracy=test + draw.gauss(0.002, 0.001),
                     test_accuracy=test,
                 )
@@ -246,6 +251,10 @@ def make_view(**changes: object) -> StudyView:
         stages_trained=61,
         stages_reused=24,
         stage_seconds=723.0,
+        stages=make_stages(TRIALS, finals),
+        importances=chain_importances(TRIALS),
+        num_retries=2,
+        data_hash="5" * 64,
     )
     return replace(view, **changes)  # type: ignore[arg-type]
 

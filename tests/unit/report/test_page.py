@@ -12,6 +12,7 @@ from tasearch.domain.result import TrialState
 from tasearch.report import page
 from tasearch.report.page import flat_config, render_page, write_page
 from tasearch.report.view import ModelPoint, StudyView
+from tasearch.search.importance import Importance
 
 from .factories import (
     make_chain,
@@ -21,6 +22,7 @@ from .factories import (
     make_view,
     make_view_without_finals,
 )
+from .made_stages import make_stage
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -62,7 +64,6 @@ def hostile_view() -> StudyView:
     return make_view(
         study_name=HOSTILE,
         storage=HOSTILE,
-        created_at=HOSTILE,
         command=HOSTILE,
         dataset=HOSTILE,
         environment=HOSTILE,
@@ -73,14 +74,19 @@ def hostile_view() -> StudyView:
         versions={HOSTILE: HOSTILE},
         trials=rows,
         verdict=replace(verdict, text=HOSTILE, notes=(HOSTILE,)),
+        stages=(
+            make_stage("t", HOSTILE, roles=("teacher",), failure=HOSTILE),
+            make_stage("s", HOSTILE, teacher_fingerprint="t", temperature=4.0, kd_weight=0.9),
+        ),
+        importances=(Importance(choice=HOSTILE, share=1.0),),
+        data_hash=HOSTILE,
         test_opened=(HOSTILE,),
     )
 
 
 def test_names_cannot_add_elements_to_the_page() -> None:
-    # One script for plotly.js and one a figure: what the same page has with harmless names.
-    shown = Tags(render_page(hostile_view()))
-    assert (shown.count("script"), shown.count("img")) == (1 + 4, 0)
+    shown, harmless = Tags(render_page(hostile_view())), Tags(render_page(make_view()))
+    assert (shown.count("script"), shown.count("img")) == (harmless.count("script"), 0) == (4, 0)
 
 
 def test_hostile_names_are_shown_as_text() -> None:
@@ -89,7 +95,10 @@ def test_hostile_names_are_shown_as_text() -> None:
 
 def test_the_page_refers_to_nothing_outside(view: StudyView) -> None:
     shown = Tags(render_page(view))
-    assert [tag for tag, attributes in shown.tags if {"src", "href", "data", "srcset"} & set(attributes)] == []
+    links = [attributes["href"] or "" for _, attributes in shown.tags if "href" in attributes]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert [tag for tag, attributes in shown.tags if {"src", "data", "srcset"} & set(attributes)] == []
     assert re.findall(r"@import|url\(", render_page(view)) == []
 
 
@@ -126,9 +135,35 @@ def test_a_dropped_finalist_is_marked() -> None:
     assert Tags(render_page(make_view(verdict=replace(verdict, scores=scores)))).texts.count("dropped") == 1
 
 
-def test_every_chain_of_the_search_is_listed(view: StudyView) -> None:
+def test_every_chain_of_the_search_is_listed_with_the_command_that_trains_it(view: StudyView) -> None:
     shown = render_page(view)
-    assert len(re.findall(r'<td class="n">\d+</td>\s*<td class="chain">', shown)) == len(view.ranking) + 1
+    assert len(re.findall(r'<tr><td class="n rank"', shown)) == len(view.ranking)
+    assert shown.count("<summary>command</summary><pre>tasearch optimize --teacher plain10") == len(view.ranking)
+
+
+def test_of_very_many_chains_the_best_are_listed_and_the_rest_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "MOST_LISTED", 3)
+    shown = render_page(make_view())
+    assert shown.count('<tr><td class="n rank"') == 3
+    assert "The best 3 of 18 chains are listed" in shown
+
+
+def test_every_link_of_the_page_leads_somewhere(view: StudyView) -> None:
+    shown = Tags(render_page(view))
+    links = {attributes["href"] for _, attributes in shown.tags if "href" in attributes}
+    assert links <= {f"#{attributes['id']}" for _, attributes in shown.tags if "id" in attributes}
+
+
+def test_a_study_whose_trials_all_failed_says_so_in_place_of_figures() -> None:
+    rows = tuple(
+        make_trial(number, make_chain("plain10", "plain4", "plain2"), None, state=TrialState.FAILED, failure="diverged")
+        for number in range(3)
+    )
+    texts = Tags(render_page(make_view_without_finals(trials=rows, stages=(), importances=()))).texts
+    assert texts.count("diverged") == 3
+    assert {"No trial has completed.", "No chain with a TA has completed yet.", "The finals have not begun."} <= set(
+        texts
+    )
 
 
 def test_failures_are_listed_with_their_reason(view: StudyView) -> None:
@@ -162,7 +197,7 @@ def test_running_finals_are_announced() -> None:
 
 
 def test_a_study_without_trials_renders_without_plotly() -> None:
-    assert Tags(render_page(make_view_without_finals(trials=()))).count("script") == 0
+    assert Tags(render_page(make_view_without_finals(trials=(), stages=(), importances=()))).count("script") == 0
 
 
 def test_one_replicate_renders_without_interval() -> None:

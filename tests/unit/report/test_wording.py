@@ -53,3 +53,19 @@ def test_control_characters_never_reach_a_terminal() -> None:
 
 def test_nouns_follow_their_number() -> None:
     assert (wording.plural(1, "TA"), wording.plural(3, "TA")) == ("1 TA", "3 TAs")
+
+
+def test_a_mean_with_its_interval_shows_half_of_it() -> None:
+    assert wording.plus_minus(Interval(mean=0.706, low=0.702, high=0.710, n=5)) == "70.6 ± 0.4%"
+    assert wording.plus_minus(Interval(mean=0.706, low=None, high=None, n=1)) == "70.6%"
+    assert wording.plus_minus(None) == "–"
+
+
+def test_an_interval_of_accuracies_is_in_percent() -> None:
+    assert wording.percents(0.702, 0.71) == "95% interval [70.2%, 71.0%]"
+    assert wording.percents(None, None) == "no interval"
+
+
+def test_numbers_of_a_column_have_three_digits_and_seconds_one_decimal() -> None:
+    assert [wording.number(value) for value in (0.5, 16.0, 1234.5, None)] == ["0.5", "16", "1,234", "–"]
+    assert [wording.seconds(value) for value in (0.776, 40.0, 1234.56, None)] == ["0.8", "40.0", "1,234.6", "–"]

@@ -66,6 +66,31 @@ def test_at_most_20_replicates_are_run_unless_more_are_asked_for(changes: dict[s
     assert build_plan(settings_of(**changes), DATASET).max_replicates == most
 
 
+def test_a_pair_for_all_tas_can_be_given() -> None:
+    plan = build_plan(settings_of(sampler="tpe", ta_temperature=16, ta_kd_weight=0.5), DATASET)
+    assert plan.space.build(["plain4"], 8.0, 1.0).temperatures == (16.0, 8.0)
+    assert plan.space.build(["plain4"], 8.0, 1.0).kd_weights == (0.5, 1.0)
+    assert build_plan(settings_of(sampler="tpe"), DATASET).space.ta_pair == (4.0, 0.9)
+
+
+def test_a_pair_for_all_tas_is_part_of_the_identity_only_where_it_is_given() -> None:
+    assert "ta_pair" not in build_plan(settings_of(), DATASET).identity
+    assert build_plan(settings_of(sampler="tpe", ta_kd_weight=1), DATASET).identity["ta_pair"] == [4.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"scope": "stage", "sampler": "tpe"}, "--ta-temperature: with --scope stage the TAs' pair is searched"),
+        ({"sampler": "staged"}, "--ta-temperature: --sampler staged finds the TAs' pair by itself"),
+    ],
+    ids=["scope", "sampler"],
+)
+def test_a_pair_that_tas_would_not_get_is_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        build_plan(settings_of(ta_temperature=8, **changes), DATASET)
+
+
 CHANGES: dict[str, Any] = {
     "teacher": "plain8",
     "student": "plain4",

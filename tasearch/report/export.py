@@ -1,0 +1,129 @@
+"""The report as data: the records that the figures are drawn from, as JSON and as CSV tables."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tasearch.domain.fingerprint import plain
+from tasearch.domain.result import Interval
+from tasearch.domain.spec import ChainSpec
+from tasearch.report.figure_data.capacity import capacity_info
+from tasearch.report.figure_data.cost import cost_info
+from tasearch.report.figure_data.curves import curves_info
+from tasearch.report.figure_data.finals import finals_info
+from tasearch.report.figure_data.paths import paths_info
+from tasearch.report.figure_data.progress import progress_info
+from tasearch.report.figure_data.response import response_info
+from tasearch.report.ranking import ranked_chains
+from tasearch.report.stages import stage_records
+from tasearch.report.view import StudyView, counts, headline, heuristic_line
+
+SCHEMA = 1
+"""Of the JSON file; grows when a key changes its meaning or goes."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A text that begins so would be taken for a formula by a spreadsheet."""
+
+
+def report_json(view: StudyView) -> str:
+    """Return everything that the report shows as one JSON object; accuracies and differences are fractions."""
+    progress = progress_info(view)
+    answer = {
+        "schema": SCHEMA,
+        "study": {
+            "study_name": view.study_name,
+            "storage": view.storage,
+            "created_at": view.created_at,
+            "command": view.command,
+            "teacher": view.teacher,
+            "student": view.student,
+            "ta_capacities": view.ta_capacities,
+            "dataset": view.dataset,
+            "data_hash": view.data_hash,
+            "num_train": view.num_train,
+            "num_val": view.num_val,
+            "num_test": view.num_test,
+            "epochs": view.epochs,
+            "num_trials_planned": view.num_trials_planned,
+            "trials": counts(view.trials),
+            "environment": view.environment,
+            "versions": view.versions,
+            "config": view.config,
+            "test_opened": view.test_opened,
+        },
+        "headline": headline(view),
+        "heuristic": heuristic_line(view),
+        "verdict": view.verdict,
+        "capacity": capacity_info(view),
+        "paths": paths_info(view),
+        "finals": finals_info(view),
+        "ranking": ranked_chains(view),
+        "response": response_info(view),
+        "importance": view.importances,
+        "progress": progress,
+        "curves": curves_info(view),
+        "cost": cost_info(view),
+        "stages": stage_records(view),
+    }
+    return json.dumps(plain(answer), indent=1, allow_nan=False) + "\n"
+
+
+def report_tables(view: StudyView) -> Mapping[str, str]:
+    """Return CSV tables by name; one that has no rows yet is empty. Accuracies are fractions."""
+    capacity, progress = capacity_info(view), progress_info(view)
+    tables: dict[str, Sequence[Any]] = {
+        "ranking": ranked_chains(view),
+        "capacity": capacity.points,
+        "baselines": capacity.baselines,
+        "finals": finals_info(view),
+        "paths": paths_info(view).nodes,
+        "response": response_info(view).cells,
+        "importance": view.importances,
+        "trials": view.trials,
+        "best_so_far": sorted((*progress.tas, *progress.blkd), key=lambda point: point.trial_number),
+        "curves": curves_info(view).curves,
+        "cost": cost_info(view).models,
+        "stages": stage_records(view),
+    }
+    return {name: _csv(rows) for name, rows in tables.items()}
+
+
+def _csv(rows: Sequence[Any]) -> str:
+    """Return a table of records, the columns of all of them; nested ones are spread over several."""
+    if not rows:
+        return ""
+    flat = [dict(_cells(row)) for row in rows]
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def _cells(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for field in dataclasses.fields(record):
+        name, value = f"{prefix}{field.name}", getattr(record, field.name)
+        if isinstance(value, ChainSpec):
+            yield from _cells(value, prefix)
+        elif isinstance(value, Interval):
+            yield from _cells(value, f"{name}_")
+        else:
+            yield name, _cell(name, value)
+
+
+def _cell(name: str, value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        text = (" > " if name == "path" else " / ").join(map(str, value))
+        return _guarded(text) if all(isinstance(item, str) for item in value) else text
+    return _guarded(value) if isinstance(value, str) else value
+
+
+def _guarded(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
