@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from optuna_dashboard import wsgi
 from optuna_dashboard.artifact.exceptions import ArtifactNotFound
 
+from tasearch.dashboard.answers import StudyAnswers
 from tasearch.dashboard.guard import Guard, Login, WsgiApp
-from tasearch.search.storage import cached, close_storage, open_storage
+from tasearch.search.browsing import cached, study_state
+from tasearch.search.storage import close_storage, open_storage
 from tasearch.stores.engine import engine_kwargs, forbid_writes, tune, url_text
 from tasearch.stores.transactions import create_tables
 
@@ -62,7 +65,9 @@ def open_dashboard(
     storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url), prepare), url)
     try:
         # Cached: optuna-dashboard reads the whole study anew every few seconds, and only one process fills the cache.
-        app = wsgi(cached(storage), artifact_store=Attachments(attachments))
-        yield Guard(app, login=login, allow_write=allow_write, host=host)
+        browsed = cached(storage)
+        app = wsgi(browsed, artifact_store=Attachments(attachments))
+        answers = StudyAnswers(app, partial(study_state, browsed))
+        yield Guard(answers, login=login, allow_write=allow_write, host=host)
     finally:
         close_storage(storage)

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages import RDBStorage
 
 from tasearch.domain.errors import StorageError
 from tasearch.search.trial_storage import Excerpt, TrialStorage
@@ -95,11 +95,6 @@ def open_storage(
     if tune is not None:
         tune(storage.engine)
     return storage
-
-
-def cached(storage: RDBStorage) -> BaseStorage:
-    """Return the storage with finished trials kept in memory; for one process that reads again and again."""
-    return get_storage(storage)
 
 
 def close_storage(storage: RDBStorage) -> None:
