@@ -66,7 +66,9 @@ def open_dashboard(
     try:
         # Cached: optuna-dashboard reads the whole study anew every few seconds, and only one process fills the cache.
         browsed = cached(storage)
-        app = wsgi(browsed, artifact_store=Attachments(attachments))
+        # Without a store there is no form that would be refused.
+        files = Attachments(attachments) if allow_write or attachments.is_dir() else None
+        app = wsgi(browsed, artifact_store=files)
         answers = StudyAnswers(app, partial(study_state, browsed))
         yield Guard(answers, login=login, allow_write=allow_write, host=host)
     finally:

@@ -8,6 +8,8 @@ from typing import Any
 
 MOST_CHARACTERS = 150_000
 """Of a figure: all of them travel with every poll of every visitor."""
+_MOST_HEIGHT = 440
+"""Pixels of a card."""
 _TITLE_SPACE = 56
 """Pixels above the plot."""
 
@@ -21,7 +23,7 @@ def fitting(figures: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     left_out: list[str] = []
     for name, text in figures.items():
         figure = _rounded(json.loads(text))
-        _add_title(name, figure)
+        _fit_card(name, figure)
         small = _dumps(figure)
         if len(small) > MOST_CHARACTERS:
             small = _dumps(_without_point_texts(figure))
@@ -32,8 +34,10 @@ def fitting(figures: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     return kept, left_out
 
 
-def _add_title(name: str, figure: dict[str, Any]) -> None:
+def _fit_card(name: str, figure: dict[str, Any]) -> None:
+    """Give a figure a title, and a height that optuna-dashboard does not cut off."""
     layout = figure.setdefault("layout", {})
+    layout["height"] = min(layout.get("height") or _MOST_HEIGHT, _MOST_HEIGHT)
     if layout.get("title"):
         return
     words = name.replace("_", " ").replace("-", " ")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<|~^$&@]|(?:(?<=www)|(?<=WWW))\.|:(?=\S))")
+"""What means something wherever it stands, with the beginnings of web and mail addresses."""
+_AT_START = re.compile(r"^(\d*)([-+=#>.)!:;])")
+"""What makes a line a heading, a quotation or an item of a list."""
 
 
 def escaped(text: str) -> str:
-    """Return text on one line that Markdown shows as it is: every ASCII punctuation mark with a backslash.
+    """Return text on one line that Markdown shows as it is: no link, picture, HTML, formula or cell of a table in it.
 
-    So there is no link, picture, HTML, formula or cell of a table in it; control characters become a placeholder.
+    Control characters become a placeholder.
     """
     line = " ".join(text.split())
     printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
-    return _PUNCTUATION.sub(r"\\\1", printable)
+    return _AT_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", printable))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -65,7 +65,7 @@ def study_note(facts: StudyFacts, *, num_noted: int, left_out: Sequence[str] = (
     paragraphs = [
         f"# {escaped(facts.study_name)}",
         f"**{escaped(facts.headline)}**",
-        *(escaped(remark) for remark in facts.remarks),
+        *(["\n".join(f"- {escaped(remark)}" for remark in facts.remarks)] if facts.remarks else []),
         f"Teacher {escaped(facts.teacher)}, student {escaped(facts.student)}, data {escaped(facts.dataset)}. "
         f"Rungs of the ladder: {rungs}.",
         "The best trial shown here is the best on validation data in one replicate, chosen among many, which flatters "
@@ -73,7 +73,7 @@ def study_note(facts: StudyFacts, *, num_noted: int, left_out: Sequence[str] = (
         "distillation (NOKD) again on fresh replicates. Finals are no trials; `tasearch report` shows them in full.",
         "## How to read the columns",
         table(("column", "meaning"), _COLUMNS).replace("--:", "---"),
-        "The report's figures are on the Analytics page, and the note of a trial shows its chain stage by stage.",
+        "The report's figures are on the first page of this study, and the note of a trial shows its chain stage by stage.",
     ]
     if num_noted < ended:
         paragraphs.append(f"Of {ended:,} trials that have ended the {num_noted:,} best have a note.")
@@ -137,7 +137,7 @@ def _has_ended(row: TrialRow) -> bool:
 
 
 def _path(models: Sequence[str]) -> str:
-    return " \\> ".join(map(escaped, models))
+    return " > ".join(map(escaped, models))
 
 
 def _percent(accuracy: float | None) -> str:
