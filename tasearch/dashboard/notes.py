@@ -73,7 +73,7 @@ def study_note(facts: StudyFacts, *, num_noted: int, left_out: Sequence[str] = (
         "distillation (NOKD) again on fresh replicates. Finals are no trials; `tasearch report` shows them in full.",
         "## How to read the columns",
         table(("column", "meaning"), _COLUMNS).replace("--:", "---"),
-        "The report's figures are on the first page of this study, and the note of a trial shows its chain stage by stage.",
+        "The figures of the report are on this study's first page, and the note of a trial shows its chain by stages.",
     ]
     if num_noted < ended:
         paragraphs.append(f"Of {ended:,} trials that have ended the {num_noted:,} best have a note.")
