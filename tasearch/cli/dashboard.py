@@ -98,10 +98,10 @@ def _password(user: str) -> str:
 
 def _announce(address: str, how: dict[str, bool], *, as_json: bool, quiet: bool) -> None:
     """Say where the dashboard is."""
-    if as_json:
-        # One line, at once: whoever started this process reads it to know where to connect.
-        print(json.dumps({"url": address, **how}), flush=True)
     if not quiet:
         mode = "read-only" if how["read_only"] else "visitors may change things"
         asked = ", with a password" if how["password"] else ""
         print(f"dashboard at {address} ({mode}{asked}); Ctrl-C ends it", file=sys.stderr, flush=True)
+    if as_json:
+        # One line, at once: whoever started this process reads it to know where to connect.
+        print(json.dumps({"url": address, **how}), flush=True)
