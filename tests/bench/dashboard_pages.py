@@ -4,15 +4,17 @@
 
 The study is made as in `many_trials.py`, in SQLite. Measured, by the clock: writing its notes and figures, and writing
 them again; then, in a dashboard of its own, `first`: the whole study for the first visitor; and the slowest of some
-rounds of each page's questions after that (`reload`: the whole study again; `poll`: what an open page asks every ten
-seconds; `changed`: the whole study after one more trial has ended). `browser`: from opening the study's page to its first
+rounds of each page's questions after that (`reload`: the whole study again; `poll`: what an open page asks all the
+time; `changed`: the whole study after one more trial has ended). `browser`: from opening the study's page to its first
 plot, with the time that Chromium takes to read and draw. `--stock`: the same of optuna-dashboard's own command.
+Beside the clock stands what the server worked for, which other programs on the machine disturb less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -29,7 +31,7 @@ from tasearch.cli.browsing import note_study
 from tasearch.search.storage import close_storage, open_storage
 from tasearch.stores.engine import engine_kwargs, open_engine, tune, url_text
 from tests.bench.many_trials import STUDY, ManyTrials, Spent
-from tests.integration.dashboards import serving, serving_stock
+from tests.integration.dashboards import Served, serving, serving_stock
 from tests.unit.report.test_page_browser import ARGUMENTS, CHROMIUM
 
 
@@ -42,13 +44,25 @@ def fetch(address: str) -> int:
 class Pages:
     """The dashboard of one database."""
 
-    def __init__(self, url: str, home: Path, spent: Spent) -> None:
-        self.url, self.home, self.spent = url, home, spent
+    def __init__(self, url: str, served: Served, spent: Spent) -> None:
+        self.url, self.served, self.spent = url, served, spent
         self.bytes = 0
 
-    def measure(self, address: str, rounds: int, *, with_browser: bool) -> None:
+    @contextmanager
+    def _on(self, name: str) -> Iterator[None]:
+        """Note what the block takes, and what the server works meanwhile."""
+        started, worked = time.perf_counter(), self._cpu_seconds()
+        yield
+        self.spent.note(name, time.perf_counter() - started, self._cpu_seconds() - worked)
+
+    def _cpu_seconds(self) -> float:
+        fields = (Path("/proc") / str(self.served.process.pid) / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def measure(self, rounds: int, *, with_browser: bool) -> None:
         """Ask for everything, first and then `rounds` times."""
-        with self.spent.on("first"):
+        address = self.served.url
+        with self._on("first"):
             self.bytes = fetch(f"{address}api/studies/1?after=0")
         number = self._num_trials()
         questions = {
@@ -64,11 +78,11 @@ class Pages:
             # As far apart as polls are: whatever is kept for some seconds only does not count.
             time.sleep(11)
             for name, path in questions.items():
-                with self.spent.on(name):
+                with self._on(name):
                     fetch(address + path)
         for _ in range(rounds):
             self._end_a_trial()
-            with self.spent.on("changed"):
+            with self._on("changed"):
                 fetch(address + questions["reload"])
         if with_browser:
             self._browse(f"{address}dashboard/studies/1", rounds)
@@ -93,23 +107,12 @@ class Pages:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
             for _ in range(rounds):
-                with self.spent.on("browser"):
+                with self._on("browser"):
                     page.goto(address)
                     page.locator(".js-plotly-plot .points path, .js-plotly-plot canvas").first.wait_for(
                         state="attached", timeout=600_000
                     )
             browser.close()
-
-
-@contextmanager
-def dashboard(url: str, home: Path, *, stock: bool) -> Iterator[str]:
-    """Give the address of a dashboard."""
-    if stock:
-        with serving_stock(url) as address:
-            yield address
-        return
-    with serving(home) as found:
-        yield found.url
 
 
 def main() -> None:
@@ -134,16 +137,16 @@ def main() -> None:
         for name in ("write_notes", "write_again"):
             with spent.on(name):
                 note_study(url, STUDY, lambda text: print(text, file=sys.stderr))
-        pages = Pages(url, home, spent)
-        with dashboard(url, home, stock=options.stock) as address:
-            pages.measure(address, options.rounds, with_browser=not options.no_browser and CHROMIUM.exists())
+        with serving_stock(url) if options.stock else serving(home) as served:
+            pages = Pages(url, served, spent)
+            pages.measure(options.rounds, with_browser=not options.no_browser and CHROMIUM.exists())
     if options.json:
-        times = {name: seconds for name, (seconds, _) in spent.slowest.items()}
+        times = {name: {"seconds": seconds, "cpu_seconds": cpu} for name, (seconds, cpu) in spent.slowest.items()}
         print(json.dumps({**vars(options), "bytes": pages.bytes, "slowest": times}, indent=1))
         return
-    print(f"{options.trials:,} trials, {pages.bytes / 1e6:.1f} MB of JSON\n{'the slowest':<20}{'s':>8}")
-    for name, (seconds, _) in spent.slowest.items():
-        print(f"{name:<20}{seconds:8.2f}")
+    print(f"{options.trials:,} trials, {pages.bytes / 1e6:.1f} MB of JSON\n{'the slowest':<20}{'s':>8}{'CPU s':>8}")
+    for name, (seconds, cpu) in spent.slowest.items():
+        print(f"{name:<20}{seconds:8.2f}" + ("" if cpu is None else f"{cpu:8.2f}"))
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def serving(home: Path, *flags: str, password: str | None = None) -> Iterator[Se
 
 
 @contextmanager
-def serving_stock(url: str) -> Iterator[str]:
-    """Start optuna-dashboard's own command on a database; give its address."""
+def serving_stock(url: str) -> Iterator[Served]:
+    """Start optuna-dashboard's own command on a database."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -105,7 +105,7 @@ def serving_stock(url: str) -> Iterator[str]:
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/"
+        yield Served(f"http://127.0.0.1:{port}/", process)
     finally:
         _end(process)
 

@@ -14,6 +14,8 @@ from optuna_dashboard import get_note
 from tasearch.cli.main import main
 from tests.integration.conftest import Study
 from tests.integration.dashboards import Served, serving
+from tests.integration.guarded_postgres import Guarded
+from tests.integration.test_secrets import holds_password
 
 PASSWORD = "open-sesame-7731"
 
@@ -118,3 +120,24 @@ def test_the_same_command_again_changes_no_note(optimize: Study, tmp_path: Path)
     before = notes()
     optimize()
     assert notes() == before
+
+
+def test_the_password_of_the_database_is_nowhere(
+    guarded: Guarded, arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert main([*arguments, "--storage", guarded.text]) == 0
+    monkeypatch.setenv("TASEARCH_STORAGE", guarded.text)
+    with serving(tmp_path / "home", "-v", "--debug") as found:
+        paths = (
+            "/api/studies",
+            "/api/studies/1",
+            "/api/studies/99",
+            "/api/meta",
+            "/csv/1",
+            "/api/nothing",
+            "/dashboard",
+        )
+        said = b"".join(found.ask(path).body for path in paths).decode()
+        _, err = found.end()
+    assert "pets" in said
+    assert not holds_password(said + err)

@@ -70,7 +70,7 @@ def test_the_study_opens_with_figures_and_notes(page: Page, address: str) -> Non
 
 def test_optuna_dashboards_own_command_shows_them_too(page: Page, finished_home: Path) -> None:
     with serving_stock(f"sqlite:///{finished_home / 'studies.db'}") as stock:
-        see_figures_and_note(page, stock)
+        see_figures_and_note(page, stock.url)
 
 
 def test_a_write_is_refused_and_the_page_says_why(page: Page, address: str) -> None:

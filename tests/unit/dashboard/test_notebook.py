@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_written_again_nothing_changes(on_sqlite: Stock) -> None:
     before = on_sqlite.read()
     assert on_sqlite.write().changed == 0
     assert on_sqlite.read() == before
+
+
+def test_several_workers_may_write_at_once(stock: Stock) -> None:
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(lambda _: stock.write(), range(4)))
+    at_once = stock.read()
+    assert at_once[0].count("Written by tasearch") == 1
+    assert stock.write().changed == 0
+    assert stock.read() == at_once
 
 
 def test_only_what_has_changed_is_written(on_sqlite: Stock) -> None:
