@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -28,6 +30,13 @@ _STALE_SECONDS = 12.0
 _PAUSE_SECONDS = 2.0
 """How long an answer that may be stale is given out again."""
 _ENDED = frozenset({"Complete", "Pruned", "Fail"})
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+"""Of an Accept-Encoding header that allows it."""
+_SEGMENT = 500
+"""Trials that are compressed together, once."""
+_OPENING, _COMMA, _CLOSING = b', "trials": [', b", ", b"]}"
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_LAST_BLOCK = zlib.compressobj(wbits=-zlib.MAX_WBITS).flush()
 
 
 @dataclass
@@ -47,13 +56,42 @@ class _Kept:
     """JSON of the trials after them."""
     head: bytes = b""
     """JSON of everything else, without the closing brace."""
+    packed: list[bytes] = field(default_factory=list)
+    """The first trials that have ended, `_SEGMENT` in each, compressed."""
+
+    def body(self, after: int) -> bytes:
+        """Return the answer for a visitor who has so many trials already."""
+        trials = self.ended[after:] + self.rest[max(0, after - len(self.ended)) :]
+        return b"".join((self.head, _OPENING, _COMMA.join(trials), _CLOSING))
+
+    def compressed_body(self) -> bytes:
+        """Return the answer with all trials, as gzip; only trials that are not compressed yet take time."""
+        # A segment ends in a comma, so one trial at least comes after the last.
+        while len(self.ended) + len(self.rest) > _SEGMENT * (len(self.packed) + 1) <= len(self.ended):
+            self.packed.append(_deflated(self._segment(len(self.packed))))
+        opening = self.head + _OPENING
+        trials = self.ended[len(self.packed) * _SEGMENT :] + self.rest
+        closing = _COMMA.join(trials) + _CLOSING
+        checksum, size = zlib.crc32(opening), len(opening) + len(closing)
+        for number in range(len(self.packed)):
+            text = self._segment(number)
+            checksum, size = zlib.crc32(text, checksum), size + len(text)
+        trailer = struct.pack("<II", zlib.crc32(closing, checksum), size & 0xFFFFFFFF)
+        return b"".join((_GZIP_HEADER, _deflated(opening), *self.packed, _deflated(closing), _LAST_BLOCK, trailer))
+
+    def _segment(self, number: int) -> bytes:
+        return _COMMA.join((*self.ended[number * _SEGMENT : (number + 1) * _SEGMENT], b""))
 
     def forget_changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Forget the trials from the first one on whose note or files have changed: their ids are in the keys."""
         changed = {key for key, value in after.items() if before.get(key) != value} | (before.keys() - after.keys())
         named = {int(number) for key in changed for number in re.findall(r"\d+", key)}
         first = next((place for place, trial_id in enumerate(self.ids) if trial_id in named), len(self.ids))
-        del self.ended[first:], self.ids[first:]
+        self.forget_from(first)
+
+    def forget_from(self, first: int) -> None:
+        """Forget the trials from this place on."""
+        del self.ended[first:], self.ids[first:], self.packed[first // _SEGMENT :]
 
 
 class StudyAnswers:
@@ -77,13 +115,15 @@ class StudyAnswers:
         after = _after(environ)
         if environ["REQUEST_METHOD"] != "GET" or found is None or after is None:
             return self._app(environ, start_response)
-        body = self._answer(int(found[1]), after)
+        compress = after == 0 and _GZIP.search(environ.get("HTTP_ACCEPT_ENCODING", "")) is not None
+        body = self._answer(int(found[1]), after, compress=compress)
         if body is None:
             return self._app(environ, start_response)
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("200 OK", [*headers, *([("Content-Encoding", "gzip")] if compress else [])])
         return [body]
 
-    def _answer(self, study_id: int, after: int) -> bytes | None:
+    def _answer(self, study_id: int, after: int, *, compress: bool) -> bytes | None:
         """Return the body, or None where optuna-dashboard's own answer is no study."""
         with self._lock:
             kept = self._studies.setdefault(study_id, _Kept())
@@ -94,15 +134,14 @@ class StudyAnswers:
                 return None
             if not self._is_fresh(kept, state) and not self._refresh(study_id, kept):
                 return None
-            trials = kept.ended[after:] + kept.rest[max(0, after - len(kept.ended)) :]
-            return b"".join((kept.head, b', "trials": [', b", ".join(trials), b"]}"))
+            return kept.compressed_body() if compress else kept.body(after)
 
     def _is_fresh(self, kept: _Kept, state: StudyState) -> bool:
         now = self._clock()
         if kept.state != state:
             if kept.state is None or kept.state.name != state.name or state.num_trials < len(kept.ended):
                 # SQLite gives the id of a deleted study to the next one.
-                kept.ended, kept.ids = [], []
+                kept.forget_from(0)
             else:
                 kept.forget_changed(kept.state.system_attrs, state.system_attrs)
             kept.state, kept.seen_at = state, now
@@ -124,6 +163,12 @@ class StudyAnswers:
         kept.rest = [json.dumps(trial).encode() for trial in trials[len(ended) :]]
         kept.head = json.dumps(answer).encode()[:-1]
         return True
+
+
+def _deflated(text: bytes) -> bytes:
+    """Return compressed blocks that end at a byte and refer to nothing before them, so that they can be joined."""
+    compressor = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
+    return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
 def _after(environ: Environ) -> int | None:

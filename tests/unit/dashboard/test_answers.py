@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable
 from dataclasses import replace
@@ -189,3 +190,31 @@ def test_a_failure_is_not_kept(stock: Stock) -> None:
     assert ask(stock.answers, "/api/studies/1", query="after=0").status == 500
     stock.status = "200 OK"
     assert stock.get()["trials"] == stock.trials
+
+
+@pytest.mark.parametrize("ended", [0, 1, 499, 500, 501, 1000, 1001, 1250])
+@pytest.mark.parametrize("running", [0, 2])
+def test_the_compressed_answer_is_the_same(ended: int, running: int) -> None:
+    stock = Stock()
+    for state in ["Complete"] * ended + ["Running"] * running:
+        stock.add(state)
+    answer = ask(stock.answers, "/api/studies/1", ACCEPT_ENCODING="gzip, deflate, br")
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(answer.body) == ask(stock.answers, "/api/studies/1").body
+    assert stock.get()["trials"] == stock.trials
+
+
+def test_the_compressed_answer_follows_changes(stock: Stock) -> None:
+    for _ in range(1200):
+        stock.add()
+    ask(stock.answers, "/api/studies/1", ACCEPT_ENCODING="gzip")
+    stock.attrs["dashboard:650:note_str:0"] = "new"
+    stock.trials[600]["note"] = "new"
+    stock.add()
+    answer = ask(stock.answers, "/api/studies/1", ACCEPT_ENCODING="gzip")
+    assert json.loads(gzip.decompress(answer.body))["trials"] == stock.trials
+
+
+@pytest.mark.parametrize("accepted", ["", "br", "gzip;q=0", "gzip; q=0.0, br", "xgzip"])
+def test_a_visitor_who_takes_no_gzip_gets_none(stock: Stock, accepted: str) -> None:
+    assert "Content-Encoding" not in ask(stock.answers, "/api/studies/1", ACCEPT_ENCODING=accepted).headers
