@@ -102,10 +102,14 @@ class StudyAnswers:
         app: WsgiApp,
         state_of: Callable[[int], StudyState | None],
         *,
+        skip_ended: Callable[[int, int], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`state_of`: the present state of a study by id; called for every answer, so it must be quick."""
-        self._app, self._state_of, self._clock = app, state_of, clock
+        """`state_of`: the present state of a study by id; called for every answer, so it must be quick.
+
+        `skip_ended` is told, by study id, how many of the first trials have ended and been answered for.
+        """
+        self._app, self._state_of, self._skip_ended, self._clock = app, state_of, skip_ended, clock
         self._studies: dict[int, _Kept] = {}
         self._lock = threading.Lock()
 
@@ -162,6 +166,7 @@ class StudyAnswers:
         kept.ended += [json.dumps(trial).encode() for trial in ended]
         kept.rest = [json.dumps(trial).encode() for trial in trials[len(ended) :]]
         kept.head = json.dumps(answer).encode()[:-1]
+        self._skip_ended(study_id, len(kept.ended))
         return True
 
 

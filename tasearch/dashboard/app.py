@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from optuna_dashboard import wsgi
 from optuna_dashboard.artifact.exceptions import ArtifactNotFound
@@ -69,7 +69,20 @@ def open_dashboard(
         # Without a store there is no form that would be refused.
         files = Attachments(attachments) if allow_write or attachments.is_dir() else None
         app = wsgi(browsed, artifact_store=files)
-        answers = StudyAnswers(app, partial(study_state, browsed))
+        answers = StudyAnswers(app, partial(study_state, browsed), skip_ended=partial(skip_ended, app))
         yield Guard(answers, login=login, allow_write=allow_write, host=host)
     finally:
         close_storage(storage)
+
+
+def skip_ended(app: Any, study_id: int, num_ended: int) -> None:
+    """Spare optuna-dashboard from going through the search spaces of trials that it has seen end.
+
+    It remembers where to go on from only while some trial has not ended, so for a finished study it begins at 0 each
+    time. What it remembers is not public: where another version has nothing of the kind, nothing is spared.
+    """
+    cache = getattr(app, "_inmemory_cache", None)
+    known = getattr(cache, "_cached_extra_study_property_cache", {}).get(study_id)
+    cursor = getattr(known, "_cursor", None)
+    if known is not None and isinstance(cursor, int):
+        known._cursor = max(cursor, num_ended - 1)

@@ -14,8 +14,9 @@ import optuna
 import pytest
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna_dashboard import wsgi
+from optuna_dashboard._inmemory_cache import _CachedExtraStudyProperty
 
-from tasearch.dashboard.app import open_dashboard
+from tasearch.dashboard.app import open_dashboard, skip_ended
 from tasearch.dashboard.guard import WsgiApp
 from tasearch.dashboard.notebook import write_notes
 from tasearch.domain.errors import StorageError
@@ -209,3 +210,23 @@ def test_tables_of_another_optuna_are_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"at version v2\.6\.0\.a") as refused, opened(url, tmp_path):
         pass
     assert "optuna storage upgrade" in refused.value.hint
+
+
+def test_search_spaces_of_ended_trials_are_gone_through_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    inner = _CachedExtraStudyProperty._update_search_space
+
+    def watched(self: _CachedExtraStudyProperty, trial: optuna.trial.FrozenTrial) -> None:
+        seen.append(trial.number)
+        inner(self, trial)
+
+    monkeypatch.setattr(_CachedExtraStudyProperty, "_update_search_space", watched)
+    storage = make_storage(url)
+    optuna.load_study(study_name=STUDY, storage=storage).tell(4, 0.5)
+    app = wsgi(cached(storage))
+    first = ask(app, "/api/studies/1", query="after=0").json
+    skip_ended(app, 1, 5)
+    seen.clear()
+    assert ask(app, "/api/studies/1", query="after=0").json == first
+    close_storage(storage)
+    assert seen == [4]
