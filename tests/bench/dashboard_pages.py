@@ -145,9 +145,8 @@ def main() -> None:
         times = {name: {"seconds": seconds, "cpu_seconds": cpu} for name, (seconds, cpu) in spent.slowest.items()}
         print(json.dumps({**vars(options), "bytes": pages.bytes, "slowest": times}, indent=1))
         return
-    print(
-        f"{options.trials:,} trials, {pages.bytes / 1e6:.1f} MB in the answer with all of them\n{'the slowest':<20}{'s':>8}{'CPU s':>8}"
-    )
+    print(f"{options.trials:,} trials, {pages.bytes / 1e6:.1f} MB in the answer with all of them")
+    print(f"{'the slowest':<20}{'s':>8}{'CPU s':>8}")
     for name, (seconds, cpu) in spent.slowest.items():
         print(f"{name:<20}{seconds:8.2f}" + ("" if cpu is None else f"{cpu:8.2f}"))
 
