@@ -59,8 +59,9 @@ def command(
             counts = run_on_ray(session) if on_ray else session.run(search_ended=noting)
             noting()
         except NoCompletedTrialError:
-            # Why each of its trials failed is worth looking at.
-            noting()
+            if session is not None:
+                # Why each of its trials failed is worth looking at.
+                note_study(session.url, session.plan.study_name, display.line)
             raise
         except KeyboardInterrupt:
             display.line("stopped before anything was trained; the same command begins again")

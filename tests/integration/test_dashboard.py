@@ -12,6 +12,7 @@ import pytest
 from optuna_dashboard import get_note
 
 from tasearch.cli.main import main
+from tasearch.domain.errors import StageFailedError
 from tests.integration.conftest import Study
 from tests.integration.dashboards import Served, serving
 from tests.integration.guarded_postgres import Guarded
@@ -106,6 +107,23 @@ def test_notes_are_there_when_the_search_has_ended(
     storage.remove_session()
     storage.engine.dispose()
     assert "No verdict yet: 3 of 3 trials complete" in note
+
+
+def test_a_study_without_a_result_has_notes_that_say_why(
+    optimize: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def diverge(*_: object) -> None:
+        raise StageFailedError("loss is not finite")
+
+    monkeypatch.setattr("tasearch.worker.loop.SearchWorker._train_chain", diverge)
+    optimize(code=3)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'home' / 'studies.db'}")
+    study = optuna.load_study(study_name="pets", storage=storage)
+    notes = [get_note(optuna.trial.Trial(study, trial._trial_id)) for trial in study.get_trials()]
+    storage.remove_session()
+    storage.engine.dispose()
+    assert len(notes) == 3
+    assert all("Failed: loss is not finite" in note for note in notes)
 
 
 def test_the_same_command_again_changes_no_note(optimize: Study, tmp_path: Path) -> None:
