@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +42,11 @@ def small_study(images: Path, home: Path) -> list[str]:
 def finished_home(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home folder of a finished study; only to be read."""
     home = tmp_path_factory.mktemp("finished") / "home"
+    logger = logging.getLogger("tasearch")
+    level = logger.level
     assert main(small_study(images, home)) == 0
+    # This runs before a test's own fixture looks at the level, which `-q` has raised.
+    logger.setLevel(level)
     return home
 
 
