@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,7 +31,9 @@ def command(
     settings = settings_from(flags, study_file)
 
     # Imported here: torch takes seconds, and a mistyped flag should be answered at once.
+    from tasearch.cli.browsing import note_study
     from tasearch.cli.display import make_display
+    from tasearch.domain.errors import NoCompletedTrialError
     from tasearch.report.page import write_page
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text
@@ -52,7 +55,14 @@ def command(
             if dry_run:
                 _print_forecast(session.forecast(), as_json)
                 return 0
-            counts = run_on_ray(session) if on_ray else session.run()
+            noting = partial(note_study, session.url, session.plan.study_name, display.line)
+            counts = run_on_ray(session) if on_ray else session.run(search_ended=noting)
+            noting()
+        except NoCompletedTrialError:
+            if session is not None:
+                # Why each of its trials failed is worth looking at.
+                note_study(session.url, session.plan.study_name, display.line)
+            raise
         except KeyboardInterrupt:
             display.line("stopped before anything was trained; the same command begins again")
             return stop.exit_code

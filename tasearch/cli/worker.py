@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import click
@@ -28,6 +29,7 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
     settings = _settings(flags)
 
     # Imported here: torch takes seconds, and a mistyped name should be answered at once.
+    from tasearch.cli.browsing import note_study
     from tasearch.cli.display import make_display
     from tasearch.training.loop import InterruptedStage
     from tasearch.worker.gpus import on_first_gpu
@@ -36,7 +38,10 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
         try:
-            counts = Session(on_first_gpu(settings), display, stop).run(joins=True)
+            session = Session(on_first_gpu(settings), display, stop)
+            noting = partial(note_study, session.url, session.plan.study_name, display.line)
+            counts = session.run(joins=True, search_ended=noting)
+            noting()
         except (KeyboardInterrupt, InterruptedStage):
             display.line("stopped; what was under way is saved and left to the other workers")
             return stop.exit_code

@@ -13,6 +13,8 @@ from tasearch.config.settings import Settings
 from tasearch.domain.errors import ConfigError, nearest
 
 ENVIRONMENT_PREFIX = "TASEARCH_"
+DASHBOARD_PASSWORD = "TASEARCH_DASHBOARD_PASSWORD"
+"""What `tasearch dashboard` asks visitors for; no setting, so that it is never stored with a study."""
 
 
 def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], study_file: Path | None) -> Settings:
@@ -46,6 +48,7 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = [ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields]
     for variable in environment:
         foreign = not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(f"{ENVIRONMENT_PREFIX}TEST_")
+        foreign = foreign or variable == DASHBOARD_PASSWORD
         if not foreign and variable not in known:
             raise ConfigError(f"unknown environment variable {variable}", hint=nearest(variable, known))
 

@@ -145,6 +145,13 @@ def tune(engine: Engine) -> None:
     engine.dispose()
 
 
+def forbid_writes(engine: Engine) -> None:
+    """Make every connection of an engine refuse to change anything, whatever is asked of it."""
+    event.listen(engine, "connect", _on_connect_read_only)
+    # Connections opened before the listener existed may still write.
+    engine.dispose()
+
+
 def _as_url(url: URL | str) -> URL:
     return parse_storage_url(url) if isinstance(url, str) else url
 
@@ -161,6 +168,14 @@ def _on_sqlite_connect(connection: Any, _record: ConnectionPoolEntry) -> None:
     connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
     _enter_wal(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _on_connect_read_only(connection: Any, _record: ConnectionPoolEntry) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA query_only=ON")
+    else:
+        connection.read_only = True
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

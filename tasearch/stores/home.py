@@ -29,6 +29,7 @@ class Home:
         self.cache = self.root / "cache"
         self.checkpoints = self.root / "checkpoints"
         self.data = self.root / "data"
+        self.attachments = self.root / "attachments"
 
     @property
     def default_storage_url(self) -> str:

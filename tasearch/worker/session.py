@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -86,8 +87,12 @@ class Session:
             self.dataset = self._load(data_dir)
             self.plan = build_plan(settings, self.dataset)
 
-    def run(self, *, announce: bool = True, joins: bool = False) -> StageCounts:
+    def run(
+        self, *, announce: bool = True, joins: bool = False, search_ended: Callable[[], None] = lambda: None
+    ) -> StageCounts:
         """Run the study to its verdict, from wherever it stands; `announce` says first what will be done.
+
+        `search_ended` is called between the search and the finals, unless the search had ended before.
 
         One that `joins` takes part in a study that is there, and changes nothing of what it was told.
 
@@ -117,7 +122,7 @@ class Session:
             others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
             try:
                 with others:
-                    counts = self._run(records, study)
+                    counts = self._run(records, study, search_ended)
             except StorageError as error:
                 if self.stop.is_set:
                     # Asked to end while a store is away: what could not be given back lapses by itself.
@@ -170,7 +175,7 @@ class Session:
             keeper=keeper,
         )
 
-    def _run(self, records: Records, study: ChainStudy) -> StageCounts:
+    def _run(self, records: Records, study: ChainStudy, search_ended: Callable[[], None]) -> StageCounts:
         worker_id = current_owner()
         for other, _, age in records.workers.all(self.plan.study_name):
             if is_gone(other, age):
@@ -195,7 +200,10 @@ class Session:
                 keeper=keeper,
                 worker_id=worker_id,
             )
+            is_under_way = study.num_counted() < self.plan.settings.trials or bool(study.running())
             search.run()
+            if is_under_way:
+                search_ended()
             finals = FinalsWorker(
                 search.plan, records=records, runner=runner, progress=progress, keeper=keeper, worker_id=worker_id
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,9 +28,26 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def arguments(images: Path, tmp_path: Path) -> list[str]:
     """`tasearch optimize` with a budget of seconds, named `pets`, in a home of its own."""
+    return small_study(images, tmp_path / "home")
+
+
+def small_study(images: Path, home: Path) -> list[str]:
+    """Return a command line with a budget of seconds, for a study named `pets`."""
     budget = "--epochs 2 --batch-size 16 --threads 1 --trials 3 --finalists 1 --replicates 2 --max-replicates 2"
-    where = ["--study-name", "pets", "--dataset", f"folder:{images}", "--home", str(tmp_path / "home")]
+    where = ["--study-name", "pets", "--dataset", f"folder:{images}", "--home", str(home)]
     return ["optimize", "--teacher", "plain6", "--student", "plain2", *budget.split(), *where, "--json", "-q"]
+
+
+@pytest.fixture(scope="session")
+def finished_home(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home folder of a finished study; only to be read."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    logger = logging.getLogger("tasearch")
+    level = logger.level
+    assert main(small_study(images, home)) == 0
+    # This runs before a test's own fixture looks at the level, which `-q` has raised.
+    logger.setLevel(level)
+    return home
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""A finished study and dashboards on it, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server answered."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, read."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Served:
+    """A dashboard that runs."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
+        """Send a request."""
+        request = urllib.request.Request(
+            self.url.rstrip("/") + path,
+            method=method,
+            headers=dict(headers or {}),
+            data=b"{}" if method != "GET" else None,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+                return Reply(answer.status, answer.read())
+        except urllib.error.HTTPError as error:
+            return Reply(error.code, error.read())
+
+    def end(self, signum: int = signal.SIGTERM) -> tuple[int, str]:
+        """Send a signal; return the exit code and what was said on stderr."""
+        self.process.send_signal(signum)
+        _, err = self.process.communicate(timeout=_PATIENCE)
+        return self.process.returncode, err
+
+
+@contextmanager
+def serving(home: Path, *flags: str, password: str | None = None) -> Iterator[Served]:
+    """Start `tasearch dashboard` on any free port of this machine."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if password is not None:
+        environment["TASEARCH_DASHBOARD_PASSWORD"] = password
+    command = [sys.executable, "-m", "tasearch", "dashboard", "--home", str(home), "--port", "0", "--json", *flags]
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise AssertionError(process.communicate(timeout=_PATIENCE)[1])
+        yield Served(json.loads(line)["url"], process)
+    finally:
+        _end(process)
+
+
+@contextmanager
+def serving_stock(url: str) -> Iterator[Served]:
+    """Start optuna-dashboard's own command on a database."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).parent / "optuna-dashboard"
+    process = subprocess.Popen(
+        [str(program), url, "--host", "127.0.0.1", "--port", str(port)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/meta", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield Served(f"http://127.0.0.1:{port}/", process)
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
