@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from tasearch.domain.fingerprint import fingerprint, plain
+from tasearch.domain.fingerprint import added_later, fingerprint, plain
+
+KL_REDUCTIONS = ("batchmean", "mean")
+"""How the KL term is averaged: over the batch, or over batch and classes (smaller by the number of classes)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +48,21 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    """Peak learning rate of SGD with Nesterov momentum."""
+    """Peak learning rate of SGD."""
     schedule: str
     """`cosine`, `step` or `constant`."""
     momentum: float
     weight_decay: float
     precision: str
     """`float32` or `bfloat16` (autocast), resolved when the study is created."""
+    nesterov: bool = added_later(True)
+    """Whether the momentum is Nesterov's."""
+    warmup: float = added_later(0.05)
+    """Fraction of the steps over which the learning rate rises to its peak."""
+    milestones: tuple[float, ...] = added_later((0.5, 0.75))
+    """Fractions of the steps after which the schedule `step` divides the learning rate by 10."""
+    decayed: str = added_later("kernels")
+    """What weight decay acts on: `kernels` (of convolutions and matrices), or `all` parameters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +75,8 @@ class Distillation:
     kd_weight: float
     """Weight on the distillation term, in [0, 1]."""
     method: str = "kd"
+    kl_reduction: str = "batchmean"
+    """One of `KL_REDUCTIONS`; while it is `batchmean` the fingerprint is what it was before there was another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +106,8 @@ class StageSpec:
                 "kd_weight": float(self.distillation.kd_weight),
                 "method": self.distillation.method,
             }
+            if self.distillation.kl_reduction != "batchmean":
+                distillation["kl_reduction"] = self.distillation.kl_reduction
         return {
             "student": plain(self.student),
             "distillation": distillation,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tasearch.chain.stages import StagePlanner
+from tasearch.config.recipes import PRESETS
 from tasearch.config.resolve import flag_of
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
@@ -66,8 +67,7 @@ class StudyPlan:
 
     def with_precision(self, precision: str) -> StudyPlan:
         """Return the plan with its precision resolved; its identity keeps what was asked for."""
-        recipe = dataclasses.replace(self.stages.recipe, precision=precision)
-        return dataclasses.replace(self, stages=dataclasses.replace(self.stages, recipe=recipe))
+        return dataclasses.replace(self, stages=self.stages.with_precision(precision))
 
     def pruner(self) -> Pruner:
         """Return the pruner of the study."""
@@ -100,12 +100,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         # The default one searches among TAs.
         settings = settings.model_copy(update={"sampler": "tpe"})
     names = (settings.teacher, *ladder, settings.student)
-    stages = StagePlanner(
-        teacher=settings.teacher,
-        data=data,
-        recipe=_recipe(settings),
-        numerics_version=NUMERICS_VERSION,
-    )
+    stages = _planner(settings, data, names)
     space = SearchSpace(
         teacher=settings.teacher,
         student=settings.student,
@@ -144,16 +139,43 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     )
 
 
-def _recipe(settings: Settings) -> Recipe:
-    return Recipe(
-        epochs=settings.epochs or default_epochs(settings.dataset),
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        schedule=settings.schedule,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        precision=settings.precision,
+def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StagePlanner:
+    recipes = {name: recipe_of(settings, name) for name in names}
+    recipe = recipes[settings.student]
+    return StagePlanner(
+        teacher=settings.teacher,
+        data=data,
+        recipe=recipe,
+        numerics_version=NUMERICS_VERSION,
+        other_recipes={name: other for name, other in recipes.items() if other != recipe},
+        kl_reduction=settings.kl_reduction or PRESETS[settings.recipe].kl_reduction,
     )
+
+
+def recipe_of(settings: Settings, name: str) -> Recipe:
+    """Return what a model is trained with: what a flag says, else what the recipe has for its family."""
+    preset = PRESETS[settings.recipe]
+    family = preset.of_family(family_of(name))
+    schedule = settings.schedule or family.schedule
+    changes = {} if schedule != "step" else {"milestones": family.milestones}
+    return Recipe(
+        epochs=settings.epochs or preset.epochs or default_epochs(settings.dataset),
+        batch_size=settings.batch_size,
+        learning_rate=family.learning_rate if settings.learning_rate is None else settings.learning_rate,
+        schedule=schedule,
+        momentum=preset.momentum if settings.momentum is None else settings.momentum,
+        weight_decay=family.weight_decay if settings.weight_decay is None else settings.weight_decay,
+        precision=settings.precision,
+        nesterov=preset.nesterov,
+        warmup=preset.warmup,
+        decayed=preset.decayed,
+        **changes,
+    )
+
+
+def augment_of(settings: Settings) -> str | None:
+    """Return the augmentation that a flag or the recipe asks for; None: the data's default."""
+    return settings.augment or PRESETS[settings.recipe].augment
 
 
 def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
@@ -189,6 +211,12 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
 
 
 def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
+    # What is not as it was before there were other recipes: studies from then keep their identity.
+    added: dict[str, Any] = {}
+    if stages.other_recipes:
+        added["other_recipes"] = plain(stages.other_recipes)
+    if stages.kl_reduction != "batchmean":
+        added["kl_reduction"] = stages.kl_reduction
     return {
         "teacher": space.teacher,
         "student": space.student,
@@ -203,6 +231,7 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         "data": plain(stages.data),
         "recipe": plain(stages.recipe),
         "numerics_version": stages.numerics_version,
+        **added,
     }
 
 

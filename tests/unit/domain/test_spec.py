@@ -6,12 +6,13 @@ import pytest
 
 from tasearch.domain.fingerprint import canonical_json, fingerprint
 from tasearch.domain.randomness import seed_for
-from tasearch.domain.spec import ChainSpec, StageSpec, spelled
+from tasearch.domain.spec import ChainSpec, Distillation, StageSpec, spelled
 from tests.factories import make_dataset, make_recipe, make_stage
 
 DATASET = make_dataset()
 TEACHER = make_stage(DATASET, "plain4")
 STAGE = make_stage(DATASET, teacher=TEACHER)
+TAUGHT_BY = Distillation(teacher=TEACHER, temperature=4.0, kd_weight=0.9)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,11 @@ STAGE = make_stage(DATASET, teacher=TEACHER)
         make_stage(DATASET, teacher=make_stage(DATASET, "plain4", replicate=1)),
         make_stage(make_dataset(shift=0), teacher=TEACHER),
         dataclasses.replace(STAGE, numerics_version=2),
+        dataclasses.replace(STAGE, distillation=dataclasses.replace(TAUGHT_BY, kl_reduction="mean")),
+        make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(nesterov=False)),
+        make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(warmup=0.0)),
+        make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(milestones=(0.75,))),
+        make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(decayed="all")),
     ],
 )
 def test_whatever_changes_the_result_changes_the_fingerprint(other: StageSpec) -> None:
@@ -34,6 +40,12 @@ def test_whatever_changes_the_result_changes_the_fingerprint(other: StageSpec) -
 
 def test_equal_specs_have_equal_fingerprints() -> None:
     assert make_stage(make_dataset(), teacher=make_stage(make_dataset(), "plain4")).fingerprint == STAGE.fingerprint
+
+
+def test_a_stage_of_the_first_recipe_keeps_its_fingerprint_for_ever() -> None:
+    """Committed databases hold it; fields that were added later must not change it while they are at their defaults."""
+    assert TEACHER.fingerprint == "91b8d26e9a3efdfec3af4d4c02d515d9ce78d791a55b4d31b771de89fc8da752"
+    assert STAGE.fingerprint == "130033927a2ac2083684a83d35531aaa2f0577086bd0bc44dfec0804de3d2c36"
 
 
 def test_a_whole_temperature_and_its_float_are_the_same_stage() -> None:

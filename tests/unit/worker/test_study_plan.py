@@ -83,6 +83,8 @@ CHANGES: dict[str, Any] = {
     "momentum": 0.5,
     "weight_decay": 0.1,
     "precision": "bfloat16",
+    "recipe": "paper",
+    "kl_reduction": "mean",
 }
 
 
@@ -132,3 +134,40 @@ def test_the_command_names_gpus_as_they_were_asked_for() -> None:
 
 def test_the_command_keeps_a_name_that_was_given() -> None:
     assert command_of(settings_of(study_name="my study"), "my study", "float32").endswith("--study-name 'my study'")
+
+
+def test_a_recipe_has_values_of_its_own_for_each_family() -> None:
+    plan = build_plan(settings_of(teacher="resnet20", tas="plain4", recipe="paper"), DATASET)
+    teacher, ta = plan.stages.from_labels("resnet20").recipe, plan.stages.from_labels("plain4").recipe
+    assert (teacher.learning_rate, teacher.schedule, teacher.weight_decay) == (0.1, "step", 1e-4)
+    assert (ta.learning_rate, ta.schedule, ta.weight_decay) == (0.1, "constant", 0.0)
+    assert (teacher.epochs, ta.epochs) == (150, 150)
+
+
+def test_a_flag_wins_over_the_recipe() -> None:
+    recipe = build_plan(settings_of(recipe="paper-code", learning_rate=0.3, epochs=7), DATASET).stages.recipe
+    assert (recipe.learning_rate, recipe.epochs, recipe.nesterov) == (0.3, 7, False)
+
+
+def test_the_released_code_scales_the_kl_term_in_every_taught_stage() -> None:
+    plan = build_plan(settings_of(recipe="paper-code"), DATASET)
+    chain = plan.space.build(["plain4"], 4.0, 0.9)
+    reductions = {spec.distillation.kl_reduction for spec in plan.stages.chain(chain) if spec.distillation}
+    assert reductions == {"mean"}
+
+
+def test_the_default_recipe_said_in_full_is_the_same_study() -> None:
+    said = settings_of(recipe="default", learning_rate=0.05, schedule="cosine", momentum=0.9, weight_decay=5e-4)
+    assert build_plan(said, DATASET).identity == build_plan(settings_of(), DATASET).identity
+
+
+def test_the_identity_of_the_default_recipe_names_nothing_that_came_later() -> None:
+    assert set(build_plan(settings_of(), DATASET).identity["recipe"]) == {
+        *("epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "precision")
+    }
+
+
+def test_resolving_the_precision_reaches_every_recipe() -> None:
+    plan = build_plan(settings_of(teacher="resnet20", tas="plain4", recipe="paper"), DATASET).with_precision("bfloat16")
+    found = {plan.stages.from_labels(name).recipe.precision for name in ("resnet20", "plain4", "plain2")}
+    assert found == {"bfloat16"}
