@@ -54,10 +54,17 @@ class StagePlanner:
         return self.from_labels(self.teacher)
 
     def chain(self, chain: ChainSpec, replicate: int = SEARCH_REPLICATE) -> tuple[StageSpec, ...]:
-        """Return the stages of a chain, teacher's student first; every one but the teacher is on `replicate`."""
+        """Return the stages of a chain, teacher's student first; every one but the teacher is on `replicate`.
+
+        A TA from scratch is the first stage, and the teacher has no part in the chain.
+        """
         stages: list[StageSpec] = []
-        above = self.teacher_stage
-        for name, temperature, kd_weight in zip(chain.path[1:], chain.temperatures, chain.kd_weights, strict=True):
+        above, taught = self.teacher_stage, slice(0, None)
+        if chain.ta_from == "scratch":
+            above, taught = self.from_labels(chain.tas[0], replicate), slice(1, None)
+            stages.append(above)
+        steps = zip(chain.path[1:], chain.temperatures, chain.kd_weights, strict=True)
+        for name, temperature, kd_weight in list(steps)[taught]:
             distillation = Distillation(
                 teacher=above, temperature=temperature, kd_weight=kd_weight, kl_reduction=self.kl_reduction
             )

@@ -100,6 +100,11 @@ class Settings(BaseModel):
 
     tas: Names | None = Field(None, description="Candidate TAs, comma separated. [same family, at most 6]")
     max_tas: int = Field(3, ge=0, description="Most TAs in one chain.")
+    ta_from: Literal["distilled", "scratch"] = Field(
+        "distilled",
+        description="Whether TAs are distilled from what is above them, or learn from labels alone (scratch) before "
+        "they teach; then a chain has one TA.",
+    )
     temperatures: Temperatures = Field((2.0, 4.0, 8.0, 16.0), description="Temperatures to search, each > 0.")
     kd_weights: KdWeights = Field((0.5, 0.9, 1.0), description="KD weights to search, each in [0, 1].")
     scope: Literal["last", "chain", "stage"] = Field(

@@ -139,6 +139,8 @@ class ChainSpec:
     """One per stage: `len(path) - 1`."""
     kd_weights: tuple[float, ...]
     """One per stage: `len(path) - 1`."""
+    ta_from: str = added_later("distilled")
+    """`scratch`: the one TA learns from labels alone before it teaches; the pair of its stage has no meaning then."""
 
     def __post_init__(self) -> None:
         stages = len(self.path) - 1
@@ -147,6 +149,8 @@ class ChainSpec:
                 f"a path of {len(self.path)} models has {max(stages, 0)} stages, got {len(self.temperatures)} "
                 f"temperatures and {len(self.kd_weights)} KD weights"
             )
+        if self.ta_from == "scratch" and stages != 2:
+            raise ValueError(f"a TA from scratch is taught by nobody: only one can teach, got {self.path}")
 
     @property
     def tas(self) -> tuple[str, ...]:
@@ -160,7 +164,9 @@ class ChainSpec:
 
     @property
     def printed_path(self) -> str:
-        """`plain10 > plain6 > plain2`."""
+        """`plain10 > plain6 > plain2`; `plain6 from labels > plain2` where the TA was not taught."""
+        if self.ta_from == "scratch":
+            return f"{self.path[1]} from labels > {self.path[2]}"
         return " > ".join(self.path)
 
     @property

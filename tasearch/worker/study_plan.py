@@ -95,10 +95,13 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     Raises ModelError or ConfigError before anything is trained or created.
     """
     data = dataset.spec
+    settings = _with_one_ta(settings)
     ladder = _ladder(settings, data)
-    if not ladder and "sampler" not in settings.model_fields_set:
-        # The default one searches among TAs.
+    is_scratch = settings.ta_from == "scratch"
+    if (not ladder or is_scratch) and "sampler" not in settings.model_fields_set:
+        # The default one searches among TAs and how they are taught.
         settings = settings.model_copy(update={"sampler": "tpe"})
+    scope = "scratch" if is_scratch else settings.scope
     names = (settings.teacher, *ladder, settings.student)
     stages = _planner(settings, data, names)
     space = SearchSpace(
@@ -108,8 +111,8 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         max_tas=settings.max_tas,
         temperatures=_distinct(settings.temperatures),
         kd_weights=_distinct(settings.kd_weights),
-        scope=settings.scope,
-        is_calibrated=calibrates_tas(settings.sampler, settings.scope),
+        scope=scope,
+        is_calibrated=calibrates_tas(settings.sampler, scope),
     )
     if "batch_size" in settings.model_fields_set and settings.batch_size > data.num_train:
         raise ConfigError(
@@ -137,6 +140,24 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         test_hash=dataset.test_hash,
         num_independent_val=dataset.val.num_independent,
     )
+
+
+def _with_one_ta(settings: Settings) -> Settings:
+    """Return settings that fit TAs from scratch, where they are asked for. Raises ConfigError where they cannot."""
+    if settings.ta_from == "distilled":
+        return settings
+    if "max_tas" in settings.model_fields_set and settings.max_tas > 1:
+        raise ConfigError(
+            f"--max-tas {settings.max_tas} with --ta-from scratch: a TA that learns from labels is taught by nobody, "
+            "so a chain has one",
+            hint="use --max-tas 1, or --ta-from distilled",
+        )
+    if settings.scope != "last":
+        raise ConfigError(
+            f"--scope {settings.scope} with --ta-from scratch: only the last stage has a temperature and a KD weight",
+            hint="leave --scope out",
+        )
+    return settings.model_copy(update={"max_tas": min(settings.max_tas, 1)})
 
 
 def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StagePlanner:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tasearch.domain.fingerprint import canonical_json, fingerprint
+from tasearch.domain.fingerprint import canonical_json, fingerprint, plain
 from tasearch.domain.randomness import seed_for
 from tasearch.domain.spec import ChainSpec, Distillation, StageSpec, spelled
 from tests.factories import make_dataset, make_recipe, make_stage
@@ -97,3 +97,20 @@ def test_a_seed_is_the_same_for_ever() -> None:
 def test_numbers_are_spelled_shortly_and_exactly(value: float, text: str) -> None:
     assert spelled(value) == text
     assert float(text) == value
+
+
+def test_a_chain_through_a_ta_from_scratch_names_no_teacher() -> None:
+    chain = ChainSpec(
+        path=("plain10", "plain6", "plain2"), temperatures=(4.0, 4.0), kd_weights=(0.9, 0.9), ta_from="scratch"
+    )
+    assert chain.label == "plain6 from labels > plain2 (temperature 4, KD weight 0.9)"
+
+
+def test_two_tas_from_scratch_are_no_chain() -> None:
+    with pytest.raises(ValueError, match="only one can teach"):
+        ChainSpec(path=("a", "b", "c", "d"), temperatures=(4.0,) * 3, kd_weights=(0.9,) * 3, ta_from="scratch")
+
+
+def test_a_chain_of_distilled_tas_is_written_as_before_there_were_others() -> None:
+    chain = ChainSpec(path=("a", "b", "c"), temperatures=(4.0, 4.0), kd_weights=(0.9, 0.9))
+    assert set(plain(chain)) == {"path", "temperatures", "kd_weights"}

@@ -7,6 +7,7 @@ import pytest
 from tasearch.config.settings import FREE, Settings
 from tasearch.domain.errors import ConfigError, ModelError
 from tasearch.worker.command import command_of
+from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import expected_finals
 from tasearch.worker.study_plan import build_plan, identity_difference, refuse_changed_identity
 from tests.factories import make_dataset
@@ -85,6 +86,7 @@ CHANGES: dict[str, Any] = {
     "precision": "bfloat16",
     "recipe": "paper",
     "kl_reduction": "mean",
+    "ta_from": "scratch",
 }
 
 
@@ -171,3 +173,33 @@ def test_resolving_the_precision_reaches_every_recipe() -> None:
     plan = build_plan(settings_of(teacher="resnet20", tas="plain4", recipe="paper"), DATASET).with_precision("bfloat16")
     found = {plan.stages.from_labels(name).recipe.precision for name in ("resnet20", "plain4", "plain2")}
     assert found == {"bfloat16"}
+
+
+def test_tas_from_scratch_are_one_a_chain_and_have_no_pair_of_their_own() -> None:
+    plan = build_plan(settings_of(ta_from="scratch"), DATASET)
+    assert (plan.space.most_tas, plan.settings.max_tas, plan.settings.sampler) == (1, 1, "tpe")
+    assert plan.space.num_chains == 2 * plan.grid_size
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_tas": 2}, "--max-tas 2 with --ta-from scratch"),
+        ({"scope": "stage"}, "--scope stage with --ta-from scratch"),
+        ({"sampler": "dp"}, "--sampler dp builds on how TAs are taught"),
+        ({"sampler": "staged"}, "--sampler staged builds on how TAs are taught"),
+    ],
+    ids=str,
+)
+def test_what_needs_taught_tas_is_refused_for_those_from_scratch(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_plan(settings_of(ta_from="scratch", **changes), DATASET)
+
+
+def test_a_ta_from_scratch_costs_no_forward_pass_of_the_teacher() -> None:
+    scratch, distilled = (
+        study_cost(build_plan(settings_of(ta_from=way, max_tas=1), DATASET)) for way in ("scratch", "distilled")
+    )
+    images, epochs = DATASET.spec.num_train, 160
+    saved = images * epochs * scratch.capacities["plain6"].macs
+    assert distilled.trial - scratch.trial == pytest.approx(saved / 2)  # One of the two paths has a TA.
