@@ -230,11 +230,11 @@ class Session:
         name, identity = self.plan.study_name, self.plan.identity
         stored = records.studies.find(name)
         if stored is None and not joins:
-            plan = self.plan.with_precision(self._resolved_precision(records))
+            asked, self.plan = self.plan, self.plan.with_precision(self._resolved_precision(records))
             versions = {library: version(library) for library in LIBRARIES}
-            if records.studies.create(name, identity, study_config(plan, self.dataset, self.device), versions):
-                self.plan = plan
+            if records.studies.create(name, identity, self._config(), versions):
                 return
+            self.plan = asked
             stored = records.studies.find(name)
         if stored is None:
             raise StorageError(
@@ -243,7 +243,10 @@ class Session:
         refuse_changed_identity(name, stored.identity, identity)
         self.plan = self.plan.with_precision(stored.config["recipe"]["precision"])
         if not joins:
-            records.studies.update_config(name, study_config(self.plan, self.dataset, self.device))
+            records.studies.update_config(name, self._config())
+
+    def _config(self) -> dict[str, Any]:
+        return study_config(self.plan, self.dataset, self.device)
 
     def _note_budget(self, records: Records, study: ChainStudy, *, announce: bool) -> None:
         """Store the budget that gives what the study has by now, where this call asks for less than is done."""
