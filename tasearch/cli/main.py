@@ -20,6 +20,7 @@ COMMANDS = {
     "worker": "Take part in a study, from any machine.",
     "status": "Show where a study stands.",
     "gap": "Measure how the gap between teacher and student matters.",
+    "landscape": "Draw the loss around the students of a study.",
     "suggest": "Name the TA of the paper's heuristic, half way in accuracy.",
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",
