@@ -6,7 +6,8 @@ which differs from the text. What neither fixes, or what cannot matter here, is 
 - The batch size is 128; the paper does not name one, the code has 128.
 - Images are normalised by the mean and standard deviation of the training images. The paper and its code divide by
   other numbers; every net here begins with a convolution and a batch norm, which undo that up to the padded border.
-- Initial weights (`models/initialise.py`), and that an epoch's last partial batch is dropped.
+- Initial weights (`models/initialise.py`), but for the plain nets of the code.
+- An epoch's last partial batch is dropped.
 - The last epoch is judged on val, not the best one on test.
 """
 
@@ -24,6 +25,7 @@ class FamilyValues:
     weight_decay: float
     milestones: tuple[float, ...] = (0.5, 0.75)
     """Of the schedule `step`, as fractions of the run, so that they move with --epochs."""
+    initial_weights: str = "he"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,11 +68,12 @@ PRESETS: dict[str, Preset] = {
     ),
     # train.py: momentum without Nesterov, weight decay on every parameter of every net, plain CNNs at 0.01. A condition
     # that is never true leaves ResNets at 0.01 until 3/4 of the epochs, then 0.001. 160 epochs are the README's (200 is
-    # the script's own default). nn.KLDivLoss() averages over classes too.
+    # the script's own default). nn.KLDivLoss() averages over classes too. Plain nets start with torch's own weights,
+    # ResNets with those of He et al.
     "paper-code": Preset(
         epochs=160,
         augment="none",
-        plain=FamilyValues(learning_rate=0.01, schedule="constant", weight_decay=1e-4),
+        plain=FamilyValues(learning_rate=0.01, schedule="constant", weight_decay=1e-4, initial_weights="uniform"),
         others=FamilyValues(learning_rate=0.01, schedule="step", weight_decay=1e-4, milestones=(3 / 4,)),
         nesterov=False,
         warmup=0.0,

@@ -62,8 +62,7 @@ def grid(resolution: int) -> tuple[float, ...]:
 
 
 def by_series(surfaces: Sequence[Surface]) -> dict[Series, list[Surface]]:
-    """Return the surfaces of each series, by replicate."""
-    found: dict[Series, list[Surface]] = {}
-    for surface in sorted(surfaces, key=lambda surface: surface.student.replicate):
-        found.setdefault(surface.student.series, []).append(surface)
-    return found
+    """Return the surfaces of each series by replicate, NOKD first."""
+    ordered = sorted(surfaces, key=lambda surface: surface.student.replicate)
+    found = {series: [surface for surface in ordered if surface.student.series is series] for series in Series}
+    return {series: group for series, group in found.items() if group}

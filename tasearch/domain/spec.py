@@ -63,6 +63,8 @@ class Recipe:
     """Fractions of the steps after which the schedule `step` divides the learning rate by 10."""
     decayed: str = added_later("kernels")
     """What weight decay acts on: `kernels` (of convolutions and matrices), or `all` parameters."""
+    initial_weights: str = added_later("he")
+    """Scheme of the weights at the start: `he` or `uniform`, as `models/initialise.py` describes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

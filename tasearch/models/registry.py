@@ -72,8 +72,8 @@ def check_model(spec: ModelSpec) -> None:
         )
 
 
-def build_model(spec: ModelSpec, seed: int) -> nn.Module:
-    """Return the network of `spec` on the CPU, its weights a pure function of `seed`.
+def build_model(spec: ModelSpec, seed: int, initial_weights: str = "he") -> nn.Module:
+    """Return the network of `spec` on the CPU, its weights a pure function of `seed` and of the scheme they follow.
 
     The ambient random generators are left as they were. Raises ModelError as `check_model` does.
     """
@@ -82,7 +82,7 @@ def build_model(spec: ModelSpec, seed: int) -> nn.Module:
         # torch.manual_seed would also reseed the CUDA generators, which are not forked here.
         torch.default_generator.manual_seed(seed)
         net = construct(spec)
-        initialise(net)
+        initialise(net, initial_weights)
     return net
 
 

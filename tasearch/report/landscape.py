@@ -210,7 +210,7 @@ def draw_landscape(view: LandscapeView) -> go.Figure:
                 contours={"start": low, "end": high, "size": (high - low) / 14},
                 colorscale="Viridis",
                 showscale=column == len(first),
-                colorbar={"title": {"text": "loss<br>(nats)"}, "thickness": 12},
+                colorbar={"title": {"text": "loss<br>(nats)"}, "thickness": 12, "tickformat": ".2f"},
                 line={"width": 0.7, "color": "white"},
                 hovertemplate="%{x:.2f}, %{y:.2f}: %{customdata:.3f} nats<extra></extra>",
             ),

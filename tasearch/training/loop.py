@@ -122,7 +122,7 @@ class _Run:
         self.spec, self.data, self.device = spec, data, device
         self.teacher_logits = teacher_logits
         seed = seed_for(spec.replicate, f"init {spec.student.name}")
-        net = build_model(spec.student, seed)
+        net = build_model(spec.student, seed, spec.recipe.initial_weights)
         self.net: nn.Module = net.to(device=device).to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.net, spec)
         self.steps = steps_per_epoch(spec.data.num_train, spec.recipe.batch_size)

@@ -190,6 +190,7 @@ def recipe_of(settings: Settings, name: str) -> Recipe:
         nesterov=preset.nesterov,
         warmup=preset.warmup,
         decayed=preset.decayed,
+        initial_weights=family.initial_weights,
         **changes,
     )
 

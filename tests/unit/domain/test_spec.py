@@ -32,6 +32,7 @@ TAUGHT_BY = Distillation(teacher=TEACHER, temperature=4.0, kd_weight=0.9)
         make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(warmup=0.0)),
         make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(milestones=(0.75,))),
         make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(decayed="all")),
+        make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(initial_weights="uniform")),
     ],
 )
 def test_whatever_changes_the_result_changes_the_fingerprint(other: StageSpec) -> None:

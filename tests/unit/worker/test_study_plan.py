@@ -149,6 +149,7 @@ def test_a_recipe_has_values_of_its_own_for_each_family() -> None:
 def test_a_flag_wins_over_the_recipe() -> None:
     recipe = build_plan(settings_of(recipe="paper-code", learning_rate=0.3, epochs=7), DATASET).stages.recipe
     assert (recipe.learning_rate, recipe.epochs, recipe.nesterov) == (0.3, 7, False)
+    assert recipe.initial_weights == "uniform"
 
 
 def test_the_released_code_scales_the_kl_term_in_every_taught_stage() -> None:
