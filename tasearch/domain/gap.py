@@ -80,6 +80,8 @@ class GapView:
     from_labels: Mapping[str, float]
     """val accuracy from labels on the search replicate, of the models that the store has it of."""
     points: tuple[GapPoint, ...]
+    taught_by: Mapping[str, float]
+    """By arm: val accuracy of the model that taught its students, mean over the replicates; none for NOKD."""
     comparisons: tuple[GapComparison, ...]
     replicates: tuple[int, ...]
     environment: str

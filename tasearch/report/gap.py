@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import plotly.graph_objects as go
 
 from tasearch.domain.fingerprint import plain
 from tasearch.domain.gap import GapComparison, GapPoint, GapView, Series, Vary
-from tasearch.domain.result import Capacity
+from tasearch.domain.result import Capacity, FinalRow
 from tasearch.report import wording
 from tasearch.report.query import find_study, space_of
 from tasearch.report.single_page import (
@@ -29,6 +30,7 @@ from tasearch.report.single_page import (
 from tasearch.search.gap import ROUND, best, comparisons, gap_arms, gap_points
 from tasearch.stores.home import REPORT_NAME
 from tasearch.stores.records import Records
+from tasearch.stores.stages import StageRow
 
 QUESTIONS = {
     Vary.TEACHER: "Does a larger teacher make a better student?",
@@ -52,6 +54,9 @@ def gap_view(records: Records, study_name: str) -> GapView:
     stages = records.stages.find_many(
         [*config["scratch"].values(), *(final.fingerprint for final in finals if final.fingerprint)]
     )
+    teachers = records.stages.find_many(
+        [stage.teacher_fingerprint for stage in stages.values() if stage.teacher_fingerprint is not None]
+    )
     labels = {name: stages[print_] for name, print_ in config["scratch"].items() if print_ in stages}
     places = {stage.environment for stage in stages.values() if stage.environment is not None}
     return GapView(
@@ -64,6 +69,7 @@ def gap_view(records: Records, study_name: str) -> GapView:
         capacities={name: Capacity(**size) for name, size in config["capacities"].items()},
         from_labels={name: stage.val_accuracy for name, stage in labels.items() if stage.val_accuracy is not None},
         points=points,
+        taught_by=_taught_by(finals, stages, teachers),
         comparisons=comparisons(points, vary),
         replicates=tuple(sorted({final.replicate for final in finals})),
         environment="; ".join(sorted(f"{place.device}, {wording.plural(place.threads, 'thread')}" for place in places)),
@@ -71,6 +77,18 @@ def gap_view(records: Records, study_name: str) -> GapView:
         versions=row.versions,
         test_opened=tuple(row.attrs.get("test_opened", ())),
     )
+
+
+def _taught_by(
+    finals: Sequence[FinalRow], stages: Mapping[str, StageRow], teachers: Mapping[str, StageRow]
+) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for row in finals:
+        student = stages.get(row.fingerprint or "")
+        teacher = teachers.get((student and student.teacher_fingerprint) or "")
+        if teacher is not None and teacher.val_accuracy is not None:
+            found.setdefault(row.arm, []).append(teacher.val_accuracy)
+    return {arm: fmean(values) for arm, values in found.items()}
 
 
 def lead(view: GapView) -> str:
@@ -120,13 +138,14 @@ def page_of(view: GapView) -> SinglePage:
 def _arm_table(view: GapView) -> Table:
     return Table(
         title="Arms",
-        header=("arm", "varied model", "parameters", "val", "test", "n"),
+        header=("arm", "varied model", "parameters", "its teacher's val", "val", "test", "n"),
         rows=tuple(
             (
                 point.arm,
                 point.model,
                 f"{view.capacities[point.model].num_params:,}",
-                wording.percent(sum(point.val_accuracies) / len(point.val_accuracies)),
+                wording.percent(view.taught_by.get(point.arm)),
+                wording.percent(fmean(point.val_accuracies)),
                 _with_bounds(point),
                 str(point.test.n),
             )

@@ -69,6 +69,9 @@ def test_stages_are_those_of_every_other_study(gap: Gap, tmp_path: Path) -> None
     # NOKD, BLKD and the TA from labels on replicate 0 are there; new: the TA twice on two replicates, and its students.
     assert query(tmp_path / "home", "SELECT count(*) FROM tasearch_stages") == [(before[0][0] + 8,)]
     assert answer["stages"]["trained"] == 8
+    # Every taught arm says how good its teacher is: distilled TAs and those from labels differ in that.
+    assert set(answer["taught_by"]) == {point["arm"] for point in answer["points"] if point["series"] != "NOKD"}
+    assert all(0 < accuracy <= 1 for accuracy in answer["taught_by"].values())
 
 
 def test_more_replicates_open_the_test_set_again_and_that_is_recorded(gap: Gap) -> None:

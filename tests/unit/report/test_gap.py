@@ -43,6 +43,7 @@ VIEW = GapView(
         point(Series.BLKD, "plain4", (0.66, 0.68)),
         point(Series.BLKD, "plain10", (0.63, 0.65)),
     ),
+    taught_by={"plain4 > plain2 (temperature 4, KD weight 0.9)": 0.7},
     comparisons=(
         GapComparison(arm="a", against="b", difference=Interval(mean=-0.03, low=-0.04, high=-0.02, n=2)),
         GapComparison(arm="a", against="c", difference=Interval(mean=0.01, low=-0.01, high=0.03, n=2)),
