@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tasearch.domain.spec import ChainSpec, DataSpec, Distillation, ModelSpec, Recipe, StageSpec
 
@@ -12,12 +14,26 @@ SEARCH_REPLICATE = 0
 
 @dataclass(frozen=True, kw_only=True)
 class StagePlanner:
-    """Turns chains into stages for one study: same data, recipe and numerics throughout."""
+    """Turns chains into stages for one study: same data, loss and numerics throughout."""
 
     teacher: str
     data: DataSpec
     recipe: Recipe
+    """Of the student, and of every model that `other_recipes` does not name."""
     numerics_version: int
+    other_recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    """By model, where a recipe has other values for another family of nets."""
+    kl_reduction: str = "batchmean"
+
+    def recipe_of(self, name: str) -> Recipe:
+        """Return what a model is trained with."""
+        return self.other_recipes.get(name, self.recipe)
+
+    def with_precision(self, precision: str) -> StagePlanner:
+        """Return the planner with every recipe at this precision."""
+        others = {name: dataclasses.replace(recipe, precision=precision) for name, recipe in self.other_recipes.items()}
+        recipe = dataclasses.replace(self.recipe, precision=precision)
+        return dataclasses.replace(self, recipe=recipe, other_recipes=others)
 
     def model(self, name: str) -> ModelSpec:
         """Return the model with the shapes of the data."""
@@ -38,11 +54,20 @@ class StagePlanner:
         return self.from_labels(self.teacher)
 
     def chain(self, chain: ChainSpec, replicate: int = SEARCH_REPLICATE) -> tuple[StageSpec, ...]:
-        """Return the stages of a chain, teacher's student first; every one but the teacher is on `replicate`."""
+        """Return the stages of a chain, teacher's student first; every one but the teacher is on `replicate`.
+
+        A TA from scratch is the first stage, and the teacher has no part in the chain.
+        """
         stages: list[StageSpec] = []
-        above = self.teacher_stage
-        for name, temperature, kd_weight in zip(chain.path[1:], chain.temperatures, chain.kd_weights, strict=True):
-            distillation = Distillation(teacher=above, temperature=temperature, kd_weight=kd_weight)
+        above, taught = self.teacher_stage, slice(0, None)
+        if chain.ta_from == "scratch":
+            above, taught = self.from_labels(chain.tas[0], replicate), slice(1, None)
+            stages.append(above)
+        steps = zip(chain.path[1:], chain.temperatures, chain.kd_weights, strict=True)
+        for name, temperature, kd_weight in list(steps)[taught]:
+            distillation = Distillation(
+                teacher=above, temperature=temperature, kd_weight=kd_weight, kl_reduction=self.kl_reduction
+            )
             above = self._stage(name, distillation, replicate)
             stages.append(above)
         return tuple(stages)
@@ -51,7 +76,7 @@ class StagePlanner:
         return StageSpec(
             student=self.model(name),
             distillation=distillation,
-            recipe=self.recipe,
+            recipe=self.recipe_of(name),
             data=self.data,
             replicate=replicate,
             numerics_version=self.numerics_version,

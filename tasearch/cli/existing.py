@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasearch.config.settings import Settings
-from tasearch.domain.errors import StorageError
+from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.report.query import find_study
 from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.home import Home
@@ -48,11 +48,21 @@ def open_existing(url: str) -> Iterator[Records]:
         records.close()
 
 
+def refuse_gap(study: StudyRow) -> StudyRow:
+    """Return the study; raises ConfigError where it is a measurement of `tasearch gap`, which has no trials."""
+    if "gap" in study.identity:
+        raise ConfigError(
+            f"study {study.study_name!r} is a measurement of `tasearch gap`: it has no trials and no verdict",
+            hint=f"its command goes on with it and writes its report: {study.config['command']}",
+        )
+    return study
+
+
 def choose_study(records: Records, study_name: str | None) -> StudyRow:
-    """Return the named study, or the newest of the database."""
+    """Return the named study, or the newest search of the database. Raises ConfigError for one of `tasearch gap`."""
     if study_name is not None:
-        return find_study(records, study_name)
-    studies = records.studies.list_all()
+        return refuse_gap(find_study(records, study_name))
+    studies = [study for study in records.studies.list_all() if "gap" not in study.identity]
     if not studies:
         raise StorageError("this database has no studies", hint="is --home or --storage right?")
     return studies[-1]

@@ -19,6 +19,8 @@ COMMANDS = {
     "optimize": "Find the best TA chain for a teacher and a student.",
     "worker": "Take part in a study, from any machine.",
     "status": "Show where a study stands.",
+    "gap": "Measure how the gap between teacher and student matters.",
+    "landscape": "Draw the loss around the students of a study.",
     "suggest": "Name the TA of the paper's heuristic, half way in accuracy.",
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",

@@ -45,7 +45,8 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
         )
         return 0
     for row in rows:
-        verdict = (row.attrs.get("verdict") or {}).get("text", "no verdict yet")
+        pending = "measured by `tasearch gap`" if "gap" in row.identity else "no verdict yet"
+        verdict = (row.attrs.get("verdict") or {}).get("text", pending)
         click.echo(printable(f"{row.created_at:%Y-%m-%d %H:%M}  {row.study_name}: {verdict}"))
     if not rows:
         click.echo("no studies")

@@ -10,7 +10,7 @@ from tasearch.cli.options import configure_logging, output_options, print_json, 
 
 _SETTINGS = (
     *("teacher", "student", "dataset", "data_dir", "image_size", "limit_train", "augment", "tas"),
-    *("epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "precision"),
+    *("recipe", "epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "precision"),
     *("device", "threads", "checkpoint_seconds", "home", "storage", "artifacts"),
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tasearch.cli.existing import existing_url, open_existing
+from tasearch.cli.existing import existing_url, open_existing, refuse_gap
 from tasearch.cli.options import configure_logging, location_from, output_options, print_json, settings_options
 from tasearch.config.joining import OF_THE_WORKER, joining_settings
 from tasearch.config.settings import Settings
@@ -57,5 +57,5 @@ def _settings(flags: dict[str, Any]) -> Settings:
     if where.study_name is None:
         raise ConfigError("--study-name is missing", hint="say which study to join; `tasearch studies` lists them")
     with open_existing(existing_url(where)) as records:
-        stored = find_study(records, where.study_name).config["settings"]
+        stored = refuse_gap(find_study(records, where.study_name)).config["settings"]
     return joining_settings(stored, {**flags, "study_name": where.study_name}, os.environ)

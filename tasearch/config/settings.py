@@ -95,11 +95,16 @@ class Settings(BaseModel):
     image_size: int | None = Field(None, ge=1, description="Height and width in pixels. [by dataset]")
     limit_train: int | None = Field(None, ge=1, description="Train on a stratified subset of N images.")
     augment: Literal["none", "shift", "shift+flip"] | None = Field(
-        None, description="Random views in training: none, shift or shift+flip. [by dataset]"
+        None, description="Random views in training: none, shift or shift+flip. [by recipe and dataset]"
     )
 
     tas: Names | None = Field(None, description="Candidate TAs, comma separated. [same family, at most 6]")
     max_tas: int = Field(3, ge=0, description="Most TAs in one chain.")
+    ta_from: Literal["distilled", "scratch"] = Field(
+        "distilled",
+        description="Whether TAs are distilled from what is above them, or learn from labels alone (scratch) before "
+        "they teach; then a chain has one TA.",
+    )
     temperatures: Temperatures = Field((2.0, 4.0, 8.0, 16.0), description="Temperatures to search, each > 0.")
     kd_weights: KdWeights = Field((0.5, 0.9, 1.0), description="KD weights to search, each in [0, 1].")
     scope: Literal["last", "chain", "stage"] = Field(
@@ -135,14 +140,26 @@ class Settings(BaseModel):
         None, ge=1, description="Most replicates, for finalists not yet separated. [20, or --replicates if more]"
     )
 
-    epochs: int | None = Field(None, ge=1, description="Epochs of each stage. [by dataset]")
-    batch_size: int = Field(128, ge=2, description="Images per step.")
-    learning_rate: FiniteFloat = Field(0.05, gt=0, description="Peak learning rate of SGD with Nesterov momentum.")
-    schedule: Literal["cosine", "step", "constant"] = Field(
-        "cosine", description="Learning rate over the steps, after 5% of warm-up: cosine, step or constant."
+    recipe: Literal["default", "paper", "paper-code"] = Field(
+        "default",
+        description="How stages are trained: default (ours), paper (as the TAKD paper says) or paper-code (as its "
+        "released code does); the flags below win over it.",
     )
-    momentum: FiniteFloat = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
-    weight_decay: FiniteFloat = Field(5e-4, ge=0, description="Weight decay on kernels and matrices.")
+    epochs: int | None = Field(None, ge=1, description="Epochs of each stage. [by recipe and dataset]")
+    batch_size: int = Field(128, ge=2, description="Images per step.")
+    learning_rate: FiniteFloat | None = Field(None, gt=0, description="Peak learning rate of SGD. [by recipe: 0.05]")
+    schedule: Literal["cosine", "step", "constant"] | None = Field(
+        None, description="Learning rate over the steps: cosine, step or constant. [by recipe: cosine after a warm-up]"
+    )
+    momentum: FiniteFloat | None = Field(None, ge=0, lt=1, description="Momentum of SGD. [by recipe: 0.9]")
+    weight_decay: FiniteFloat | None = Field(
+        None, ge=0, description="Weight decay. [by recipe: 0.0005, on kernels and matrices]"
+    )
+    kl_reduction: Literal["batchmean", "mean"] | None = Field(
+        None,
+        description="The KL term averaged over the batch (batchmean) or over batch and classes (mean, as in the "
+        "paper's released code). [by recipe: batchmean]",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="float32, bfloat16 (autocast), or auto: the faster one, measured when a study is created."
     )

@@ -6,7 +6,18 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+_ADDED_LATER = "added later"
+
+
+def added_later(default: _T) -> _T:
+    """Declare a dataclass field that `plain` leaves out while it holds its default.
+
+    So a value that could be written before the field existed keeps its canonical form and its fingerprint.
+    """
+    return dataclasses.field(default=default, metadata={_ADDED_LATER: True})
 
 
 def plain(value: Any) -> Any:
@@ -16,7 +27,11 @@ def plain(value: Any) -> Any:
     Raises TypeError for anything that has no canonical form.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if not (_ADDED_LATER in field.metadata and getattr(value, field.name) == field.default)
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from tasearch.domain.fingerprint import fingerprint, plain
+from tasearch.domain.fingerprint import added_later, fingerprint, plain
+
+KL_REDUCTIONS = ("batchmean", "mean")
+"""How the KL term is averaged: over the batch, or over batch and classes (smaller by the number of classes)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +48,23 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    """Peak learning rate of SGD with Nesterov momentum."""
+    """Peak learning rate of SGD."""
     schedule: str
     """`cosine`, `step` or `constant`."""
     momentum: float
     weight_decay: float
     precision: str
     """`float32` or `bfloat16` (autocast), resolved when the study is created."""
+    nesterov: bool = added_later(True)
+    """Whether the momentum is Nesterov's."""
+    warmup: float = added_later(0.05)
+    """Fraction of the steps over which the learning rate rises to its peak."""
+    milestones: tuple[float, ...] = added_later((0.5, 0.75))
+    """Fractions of the steps after which the schedule `step` divides the learning rate by 10."""
+    decayed: str = added_later("kernels")
+    """What weight decay acts on: `kernels` (of convolutions and matrices), or `all` parameters."""
+    initial_weights: str = added_later("he")
+    """Scheme of the weights at the start: `he` or `uniform`, as `models/initialise.py` describes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +77,8 @@ class Distillation:
     kd_weight: float
     """Weight on the distillation term, in [0, 1]."""
     method: str = "kd"
+    kl_reduction: str = "batchmean"
+    """One of `KL_REDUCTIONS`; while it is `batchmean` the fingerprint is what it was before there was another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +108,8 @@ class StageSpec:
                 "kd_weight": float(self.distillation.kd_weight),
                 "method": self.distillation.method,
             }
+            if self.distillation.kl_reduction != "batchmean":
+                distillation["kl_reduction"] = self.distillation.kl_reduction
         return {
             "student": plain(self.student),
             "distillation": distillation,
@@ -124,6 +141,8 @@ class ChainSpec:
     """One per stage: `len(path) - 1`."""
     kd_weights: tuple[float, ...]
     """One per stage: `len(path) - 1`."""
+    ta_from: str = added_later("distilled")
+    """`scratch`: the one TA learns from labels alone before it teaches; the pair of its stage has no meaning then."""
 
     def __post_init__(self) -> None:
         stages = len(self.path) - 1
@@ -132,6 +151,8 @@ class ChainSpec:
                 f"a path of {len(self.path)} models has {max(stages, 0)} stages, got {len(self.temperatures)} "
                 f"temperatures and {len(self.kd_weights)} KD weights"
             )
+        if self.ta_from == "scratch" and stages != 2:
+            raise ValueError(f"a TA from scratch is taught by nobody: only one can teach, got {self.path}")
 
     @property
     def tas(self) -> tuple[str, ...]:
@@ -145,7 +166,9 @@ class ChainSpec:
 
     @property
     def printed_path(self) -> str:
-        """`plain10 > plain6 > plain2`."""
+        """`plain10 > plain6 > plain2`; `plain6 from labels > plain2` where the TA was not taught."""
+        if self.ta_from == "scratch":
+            return f"{self.path[1]} from labels > {self.path[2]}"
         return " > ".join(self.path)
 
     @property

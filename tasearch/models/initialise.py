@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+SCHEMES = ("he", "uniform")
 MAX_FEATURES_AT_FULL_SCALE = 256
 """More features than these start smaller, so that the first linear layer sees no longer vectors than of this many.
 
@@ -13,7 +14,35 @@ cluttered digits, 6 epochs of labels): 45% of test without this, 68% with it.
 """
 
 
-def initialise(net: nn.Module) -> None:
+def initialise(net: nn.Module, scheme: str = "he") -> None:
+    """Set every weight of a network from torch's CPU generator, by one of `SCHEMES`.
+
+    `he`: as described at `_he`; `uniform`: convolutions and linear layers with their biases uniform in
+    +-1 / sqrt(fan_in), batch norms as the identity. That is what torch does by itself, and so what the plain nets in
+    the code of Mirzadeh et al. start with. Filters are 2.4 times shorter than at `he`, and under batch norm a shorter
+    filter learns faster at the same learning rate.
+    """
+    if scheme == "he":
+        _he(net)
+    elif scheme == "uniform":
+        _uniform(net)
+    else:
+        raise ValueError(f"unknown initial weights {scheme!r}, known: {', '.join(SCHEMES)}")
+
+
+def _uniform(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = module.weight[0].numel() ** -0.5
+            nn.init.uniform_(module.weight, -bound, bound)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -bound, bound)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+def _he(net: nn.Module) -> None:
     """Set every weight of a network of convolutions, batch norms and linear layers, from torch's CPU generator.
 
     Convolutions: He et al., "Delving Deep into Rectifiers" (ICCV 2015), normal with variance 2 / fan_out.

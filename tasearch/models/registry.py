@@ -1,4 +1,4 @@
-"""Networks by name: `resnet<6n+2>` for every n >= 1, and `plain2` to `plain10`."""
+"""Networks by name: `resnet<6n+2>` for every n >= 1, `plain2` to `plain10`, `bottleneck14` to `bottleneck50`."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from torch import nn
 
 from tasearch.domain.errors import ModelError, nearest
 from tasearch.domain.spec import ModelSpec
-from tasearch.models import plain_cnn, resnet
+from tasearch.models import bottleneck, plain_cnn, resnet
 from tasearch.models.initialise import initialise
 
 PAPER_RUNGS: dict[str, tuple[str, ...]] = {
     "resnet": tuple(f"resnet{depth}" for depth in (110, 56, 44, 32, 26, 20, 14, 8)),
     "plain": tuple(f"plain{depth}" for depth in (8, 6, 4)),
+    "bottleneck": ("bottleneck20",),
 }
 """The TAs of the paper by family, largest first (resnet110 and resnet8 are its teacher and student)."""
 
-_NAME = re.compile(r"(resnet|plain)([1-9][0-9]{0,5})")
+_NAME = re.compile(r"(resnet|plain|bottleneck)([1-9][0-9]{0,5})")
+_DEPTHS = {"plain": plain_cnn.DEPTHS, "bottleneck": bottleneck.DEPTHS}
+"""Of the families that have a few depths only, smallest first."""
 
 
 def known_models() -> list[str]:
     """Return the names to show in a hint; any other `resnet<6n+2>` exists as well."""
-    return [f"plain{depth}" for depth in plain_cnn.DEPTHS] + list(reversed(PAPER_RUNGS["resnet"]))
+    few = [f"{family}{depth}" for family, depths in _DEPTHS.items() for depth in depths]
+    return few + list(reversed(PAPER_RUNGS["resnet"]))
 
 
 def family_of(name: str) -> str:
-    """Return `resnet` or `plain`. Raises ModelError for an unknown model."""
+    """Return `resnet`, `plain` or `bottleneck`. Raises ModelError for an unknown model."""
     return _parse(name)[0]
 
 
@@ -47,7 +51,7 @@ def family_members(name_low: str, name_high: str) -> list[str]:
     low, high = min(low, high), max(low, high)
     if family == "resnet":
         return [f"resnet{depth}" for depth in range(low + 6, high, 6)]
-    return [f"plain{depth}" for depth in plain_cnn.DEPTHS if low < depth < high]
+    return [f"{family}{depth}" for depth in _DEPTHS[family] if low < depth < high]
 
 
 def check_model(spec: ModelSpec) -> None:
@@ -57,7 +61,7 @@ def check_model(spec: ModelSpec) -> None:
         raise ModelError(f"{spec.name} cannot take {spec.in_channels} image channels: at least 1 is needed")
     if spec.num_classes < 2:
         raise ModelError(f"{spec.name} cannot tell {spec.num_classes} classes apart: at least 2 are needed")
-    smallest = resnet.MIN_IMAGE_SIZE
+    smallest = bottleneck.MIN_IMAGE_SIZE if family == "bottleneck" else resnet.MIN_IMAGE_SIZE
     if family == "plain":
         smallest = plain_cnn.min_image_size(depth, spec.num_classes)
     if spec.image_size < smallest:
@@ -68,8 +72,8 @@ def check_model(spec: ModelSpec) -> None:
         )
 
 
-def build_model(spec: ModelSpec, seed: int) -> nn.Module:
-    """Return the network of `spec` on the CPU, its weights a pure function of `seed`.
+def build_model(spec: ModelSpec, seed: int, initial_weights: str = "he") -> nn.Module:
+    """Return the network of `spec` on the CPU, its weights a pure function of `seed` and of the scheme they follow.
 
     The ambient random generators are left as they were. Raises ModelError as `check_model` does.
     """
@@ -78,7 +82,7 @@ def build_model(spec: ModelSpec, seed: int) -> nn.Module:
         # torch.manual_seed would also reseed the CUDA generators, which are not forked here.
         torch.default_generator.manual_seed(seed)
         net = construct(spec)
-        initialise(net)
+        initialise(net, initial_weights)
     return net
 
 
@@ -92,6 +96,8 @@ def construct(spec: ModelSpec) -> nn.Module:
             image_size=spec.image_size,
             num_classes=spec.num_classes,
         )
+    if family == "bottleneck":
+        return bottleneck.BottleneckNet(depth=depth, in_channels=spec.in_channels, num_classes=spec.num_classes)
     return resnet.ResNet(blocks_per_group=(depth - 2) // 6, in_channels=spec.in_channels, num_classes=spec.num_classes)
 
 
@@ -108,9 +114,10 @@ def _parse(name: str) -> tuple[str, int]:
         raise ModelError(
             f"unknown model {name!r}: N must be 6n+2 with n >= 1, e.g. 8, 14, 20", hint=_closest_resnets(depth)
         )
-    if family == "plain" and depth not in plain_cnn.DEPTHS:
-        depths = ", ".join(str(known) for known in plain_cnn.DEPTHS)
-        raise ModelError(f"unknown model {name!r}: plain CNNs have {depths} layers", hint=nearest(name, known_models()))
+    if family in _DEPTHS and depth not in _DEPTHS[family]:
+        depths = ", ".join(str(known) for known in _DEPTHS[family])
+        kind = {"plain": "plain CNNs", "bottleneck": "bottleneck nets"}[family]
+        raise ModelError(f"unknown model {name!r}: {kind} have {depths} layers", hint=nearest(name, known_models()))
     return family, depth
 
 

@@ -45,6 +45,8 @@ def finalists(trials: Sequence[TrialRow], count: int) -> list[Arm]:
 
 
 def _first_stage(chain: ChainSpec) -> tuple[str, float, float]:
+    if chain.ta_from == "scratch":
+        return chain.path[1], 0.0, 0.0  # Whatever its student's pair.
     return chain.path[1], chain.temperatures[0], chain.kd_weights[0]
 
 

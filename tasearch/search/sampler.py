@@ -64,6 +64,11 @@ def make_strategy(name: str, space: SearchSpace, seed: int, trials: int) -> Stra
 
 def check_sampler(name: str, space: SearchSpace) -> None:
     """Raise ConfigError where a space does not allow a sampler."""
+    if name in ("dp", "staged") and space.scope == "scratch":
+        raise ConfigError(
+            f"--sampler {name} builds on how TAs are taught, and with --ta-from scratch nobody teaches them",
+            hint="use --sampler tpe, random or exhaustive",
+        )
     if name in ("dp", "staged") and not space.most_tas:
         raise ConfigError(
             f"--sampler {name} searches among TAs, and this study has none: only direct distillation can be tuned",

@@ -36,7 +36,7 @@ class SearchSpace:
     kd_weights: tuple[float, ...]
     scope: str
     """`last`: the searched pair trains the student, TAs have one of their own; `chain`: one pair throughout;
-    `stage`: a pair for each stage."""
+    `stage`: a pair for each stage; `scratch`: TAs learn from labels, so there is only the student's pair."""
     is_calibrated: bool = False
     """At scope `last`: the TAs' pair is found by the sampler and is a parameter, the same in all trials."""
     ta_pair: Pair = (RECOMMENDED_TEMPERATURE, RECOMMENDED_KD_WEIGHT)
@@ -50,6 +50,11 @@ class SearchSpace:
     def most_tas(self) -> int:
         """The most TAs a chain can have: `max_tas`, or the whole ladder."""
         return min(self.max_tas, len(self.ladder))
+
+    @property
+    def has_one_pair(self) -> bool:
+        """Whether a chain is searched with a single pair, written beside each of its stages."""
+        return self.scope in ("chain", "scratch")
 
     @property
     def grid(self) -> list[Pair]:
@@ -95,7 +100,7 @@ class SearchSpace:
             return float(params[f"ta{slot}_temperature"]), float(params[f"ta{slot}_kd_weight"])
         if self._has_ta_pair:
             return float(params["ta_temperature"]), float(params["ta_kd_weight"])
-        return last if self.scope == "chain" else self.ta_pair
+        return last if self.has_one_pair else self.ta_pair
 
     def params(self, chain: ChainSpec, unused: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return parameters that give this chain; unused slots hold what they hold in `unused`, or the first choice."""
@@ -126,6 +131,7 @@ class SearchSpace:
             path=(self.teacher, *tas, self.student),
             temperatures=tuple(temperature for temperature, _ in pairs),
             kd_weights=tuple(kd_weight for _, kd_weight in pairs),
+            ta_from="scratch" if tas and self.scope == "scratch" else "distilled",
         )
 
     def build(self, tas: Sequence[str], temperature: float, kd_weight: float, ta_pair: Pair | None = None) -> ChainSpec:
@@ -134,7 +140,7 @@ class SearchSpace:
         `ta_pair`: of the TAs where it is searched or calibrated; None: the grid's pair nearest to the recommended one.
         """
         last = temperature, kd_weight
-        if self.scope == "chain":
+        if self.has_one_pair:
             ta_pair = last
         elif self.scope == "last" and not self.is_calibrated:
             ta_pair = self.ta_pair
@@ -169,7 +175,7 @@ class SearchSpace:
 
         Each one needs at most two stages that none before it had: its last TA and the student.
         """
-        if self.scope == "chain":
+        if self.has_one_pair:
             for pair in self.grid:
                 yield from self._below((), (), [pair])
         else:
@@ -207,7 +213,7 @@ class SearchSpace:
         last = generator.choice(self.grid)
         if self.scope == "stage":
             return [*(generator.choice(self.grid) for _ in range(tas)), last]
-        return [last if self.scope == "chain" else self.ta_pair] * tas + [last]
+        return [last if self.has_one_pair else self.ta_pair] * tas + [last]
 
     def baseline_pairs(self, count: int) -> list[tuple[float, float]]:
         """Return up to `count` pairs for direct distillation, the recommended one first, then spread over the grid.

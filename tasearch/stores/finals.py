@@ -172,6 +172,7 @@ def _final_row(row: Row[Any]) -> FinalRow:
             path=tuple(chain["path"]),
             temperatures=tuple(chain["temperatures"]),
             kd_weights=tuple(chain["kd_weights"]),
+            ta_from=chain.get("ta_from", "distilled"),
         ),
         search_val_accuracy=row.search_val_accuracy,
         replicate=row.replicate,

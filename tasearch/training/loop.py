@@ -122,7 +122,7 @@ class _Run:
         self.spec, self.data, self.device = spec, data, device
         self.teacher_logits = teacher_logits
         seed = seed_for(spec.replicate, f"init {spec.student.name}")
-        net = build_model(spec.student, seed)
+        net = build_model(spec.student, seed, spec.recipe.initial_weights)
         self.net: nn.Module = net.to(device=device).to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.net, spec)
         self.steps = steps_per_epoch(spec.data.num_train, spec.recipe.batch_size)
@@ -180,6 +180,8 @@ class _Run:
             recipe.epochs * self.steps,
             peak=recipe.learning_rate,
             schedule=recipe.schedule,
+            warmup_fraction=recipe.warmup,
+            milestones=recipe.milestones,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -192,7 +194,14 @@ class _Run:
         if kd is None or table is None:
             return F.cross_entropy(logits, targets)
         teacher = table[indices].float()
-        return kd_loss(logits, teacher, targets, temperature=kd.temperature, kd_weight=kd.kd_weight)
+        return kd_loss(
+            logits,
+            teacher,
+            targets,
+            temperature=kd.temperature,
+            kd_weight=kd.kd_weight,
+            kl_reduction=kd.kl_reduction,
+        )
 
     def check_finite(self) -> float:
         """Return the mean loss of the epoch so far. Raises StageFailedError where it or a weight is not finite.
@@ -223,14 +232,14 @@ class _Run:
 
 
 def _optimizer(net: nn.Module, spec: StageSpec) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; weight decay on kernels and matrices only, not on biases or batch norm."""
-    decayed = [p for p in net.parameters() if p.ndim >= 2]
-    others = [p for p in net.parameters() if p.ndim < 2]
+    """SGD; unless the recipe says `all`, weight decay is on kernels and matrices, not on biases or batch norm."""
     recipe = spec.recipe
+    decayed = [p for p in net.parameters() if p.ndim >= 2 or recipe.decayed == "all"]
+    others = [p for p in net.parameters() if p.ndim < 2 and recipe.decayed != "all"]
     return torch.optim.SGD(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
         foreach=True,
     )

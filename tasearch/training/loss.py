@@ -13,12 +13,13 @@ def kd_loss(
     *,
     temperature: float,
     kd_weight: float,
+    kl_reduction: str = "batchmean",
 ) -> Tensor:
     """Return (1 - kd_weight) * CE + kd_weight * temperature**2 * KL(teacher || student), mean over N, in nats.
 
     Both softmaxes are softened by `temperature` (Mirzadeh et al. 2020, section 3.1). The KL term sums over classes
-    and averages over the batch (`batchmean`): the `mean` of the published code is smaller by a factor of K, which
-    makes its weights and temperatures worthless elsewhere.
+    and averages over the batch (`batchmean`). The published code takes the mean over classes as well (`mean`): its KL
+    term is smaller by a factor of K, so its weights and temperatures mean something else.
     """
     cross_entropy = F.cross_entropy(student_NK, target_N)
     divergence = F.kl_div(
@@ -27,4 +28,7 @@ def kd_loss(
         reduction="batchmean",
         log_target=True,
     )
+    if kl_reduction == "mean":
+        # Not torch's own `mean`, which is to become `batchmean`.
+        divergence = divergence / student_NK.shape[1]
     return (1.0 - kd_weight) * cross_entropy + kd_weight * temperature**2 * divergence

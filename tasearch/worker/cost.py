@@ -35,6 +35,8 @@ def study_cost(plan: StudyPlan) -> StudyCost:
         return epochs * _epoch(plan.capacities, student, teacher, images)
 
     def chain(spec: ChainSpec) -> float:
+        if spec.ta_from == "scratch":
+            return stage(spec.path[1], None) + stage(spec.path[2], spec.path[1])
         return sum(stage(student, teacher) for teacher, student in zip(spec.path[:-1], spec.path[1:], strict=True))
 
     pair = plan.space.default_pair

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,8 +61,7 @@ def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: i
     nokd = [plan.stages.from_labels(plan.space.student, replicate) for replicate in replicates]
     finals = _distinct(nokd, [*finalists, *direct], plan, replicates)
     used = {spec.student.name for spec in (*search, *finals)} | {plan.space.teacher}
-    statistics = channel_statistics(dataset.train)
-    speeds = {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device) for name in sorted(used)}
+    speeds = _speeds(used, plan, dataset, device)
     return Forecast(
         study_name=plan.study_name,
         capacities=plan.capacities,
@@ -76,6 +75,19 @@ def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: i
         finals_seconds=_seconds(finals, speeds) / workers,
         workers=workers,
     )
+
+
+def predicted_seconds(stages: Sequence[StageSpec], plan: StudyPlan, dataset: Dataset, device: torch.device) -> float:
+    """Time the models of some distinct stages on this device and add up what training them takes, one after another.
+
+    Whatever teaches one of them must be among them.
+    """
+    return _seconds(stages, _speeds({spec.student.name for spec in stages}, plan, dataset, device))
+
+
+def _speeds(names: Iterable[str], plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, ModelSpeed]:
+    statistics = channel_statistics(dataset.train)
+    return {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device) for name in sorted(names)}
 
 
 def _distinct(

@@ -43,7 +43,7 @@ from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
-from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
+from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan, check_names, refuse_changed_identity
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
 _GO_ON = "the same command then goes on where this one stopped"
@@ -235,7 +235,7 @@ class Session:
             data_dir=data_dir,
             image_size=settings.image_size,
             limit_train=settings.limit_train,
-            augment=settings.augment,
+            augment=augment_of(settings),
             memory_bytes=memory_bytes,
             device=self.device,
         )
@@ -249,11 +249,11 @@ class Session:
         name, identity = self.plan.study_name, self.plan.identity
         stored = records.studies.find(name)
         if stored is None and not joins:
-            plan = self.plan.with_precision(self._resolved_precision(records))
+            asked, self.plan = self.plan, self.plan.with_precision(self._resolved_precision(records))
             versions = {library: version(library) for library in LIBRARIES}
-            if records.studies.create(name, identity, self._config(plan), versions):
-                self.plan = plan
+            if records.studies.create(name, identity, self._config(self.plan), versions):
                 return
+            self.plan = asked
             stored = records.studies.find(name)
         if stored is None:
             raise StorageError(
@@ -322,7 +322,7 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: 
     data, recipe = plan.stages.data, plan.stages.recipe
     return {
         "settings": plan.settings.model_dump(mode="json", exclude={"storage", "home", "artifacts", "data_dir"}),
-        "recipe": plain(recipe),
+        "recipe": {**plain(recipe), **_unusual(plan)},
         "data": plain(data),
         "num_test": dataset.num_test,
         "test_hash": plan.test_hash,
@@ -333,6 +333,13 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: 
         "num_finalists": plan.num_finalists,
         "scratch": {name: plan.stages.from_labels(name).fingerprint for name in plan.capacities},
     }
+
+
+def _unusual(plan: StudyPlan) -> dict[str, Any]:
+    """Return what of a study's training is neither the student's recipe nor as by default."""
+    others, reduction = plan.stages.other_recipes, plan.stages.kl_reduction
+    found: dict[str, Any] = {} if reduction == "batchmean" else {"kl_reduction": reduction}
+    return found | ({"other_recipes": plain(others)} if others else {})
 
 
 def first_snapshot(plan: StudyPlan) -> Snapshot:
@@ -371,11 +378,16 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         f"streamed from files: in memory the images would take {in_gigabytes(large.needed_bytes)}, "
         f"more than {in_gigabytes(large.limit_bytes)} (--memory-gb)"
     )
+    named = plan.settings.recipe != "default" and (
+        f"recipe {plan.settings.recipe}: learning rate {recipe.learning_rate:g} ({recipe.schedule}), weight decay "
+        f"{recipe.weight_decay:g}, KL {plan.stages.kl_reduction} for {space.student}"
+    )
     return [
         f"study {plan.study_name}",
         f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "
         f"{data.image_size} x {data.image_size}, {data.num_classes} classes",
         *([streamed] if streamed else []),
+        *([named] if named else []),
         f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
         if ladder
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",

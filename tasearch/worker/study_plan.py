@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tasearch.chain.stages import StagePlanner
+from tasearch.config.recipes import PRESETS
 from tasearch.config.resolve import flag_of
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
@@ -72,8 +73,7 @@ class StudyPlan:
 
     def with_precision(self, precision: str) -> StudyPlan:
         """Return the plan with its precision resolved; its identity keeps what was asked for."""
-        recipe = dataclasses.replace(self.stages.recipe, precision=precision)
-        return dataclasses.replace(self, stages=dataclasses.replace(self.stages, recipe=recipe))
+        return dataclasses.replace(self, stages=self.stages.with_precision(precision))
 
     def pruner(self) -> Pruner:
         """Return the pruner of the study."""
@@ -101,17 +101,15 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
     Raises ModelError or ConfigError before anything is trained or created.
     """
     data = dataset.spec
+    settings = _with_one_ta(settings)
     ladder = _ladder(settings, data)
-    if not ladder and "sampler" not in settings.model_fields_set:
-        # The default one searches among TAs.
+    is_scratch = settings.ta_from == "scratch"
+    if (not ladder or is_scratch) and "sampler" not in settings.model_fields_set:
+        # The default one searches among TAs and how they are taught.
         settings = settings.model_copy(update={"sampler": "tpe"})
+    scope = "scratch" if is_scratch else settings.scope
     names = (settings.teacher, *ladder, settings.student)
-    stages = StagePlanner(
-        teacher=settings.teacher,
-        data=data,
-        recipe=_recipe(settings),
-        numerics_version=NUMERICS_VERSION,
-    )
+    stages = _planner(settings, data, names)
     space = SearchSpace(
         teacher=settings.teacher,
         student=settings.student,
@@ -119,8 +117,8 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         max_tas=settings.max_tas,
         temperatures=_distinct(settings.temperatures),
         kd_weights=_distinct(settings.kd_weights),
-        scope=settings.scope,
-        is_calibrated=calibrates_tas(settings.sampler, settings.scope),
+        scope=scope,
+        is_calibrated=calibrates_tas(settings.sampler, scope),
         ta_pair=_ta_pair(settings),
     )
     if "batch_size" in settings.model_fields_set and settings.batch_size > data.num_train:
@@ -158,22 +156,73 @@ def _ta_pair(settings: Settings) -> Pair:
     check_ta_pair(
         settings.sampler, settings.scope, [flag_of(name) for name, value in given.items() if value is not None]
     )
+    if settings.ta_from == "scratch" and (temperature is not None or kd_weight is not None):
+        raise ConfigError(
+            "--ta-temperature and --ta-kd-weight with --ta-from scratch: nobody teaches such a TA",
+            hint="leave them out, or use --ta-from distilled",
+        )
     return (
         RECOMMENDED_TEMPERATURE if temperature is None else temperature,
         RECOMMENDED_KD_WEIGHT if kd_weight is None else kd_weight,
     )
 
 
-def _recipe(settings: Settings) -> Recipe:
-    return Recipe(
-        epochs=settings.epochs or default_epochs(settings.dataset),
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        schedule=settings.schedule,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        precision=settings.precision,
+def _with_one_ta(settings: Settings) -> Settings:
+    """Return settings that fit TAs from scratch, where they are asked for. Raises ConfigError where they cannot."""
+    if settings.ta_from == "distilled":
+        return settings
+    if "max_tas" in settings.model_fields_set and settings.max_tas > 1:
+        raise ConfigError(
+            f"--max-tas {settings.max_tas} with --ta-from scratch: a TA that learns from labels is taught by nobody, "
+            "so a chain has one",
+            hint="use --max-tas 1, or --ta-from distilled",
+        )
+    if settings.scope != "last":
+        raise ConfigError(
+            f"--scope {settings.scope} with --ta-from scratch: only the last stage has a temperature and a KD weight",
+            hint="leave --scope out",
+        )
+    return settings.model_copy(update={"max_tas": min(settings.max_tas, 1)})
+
+
+def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StagePlanner:
+    recipes = {name: recipe_of(settings, name) for name in names}
+    recipe = recipes[settings.student]
+    return StagePlanner(
+        teacher=settings.teacher,
+        data=data,
+        recipe=recipe,
+        numerics_version=NUMERICS_VERSION,
+        other_recipes={name: other for name, other in recipes.items() if other != recipe},
+        kl_reduction=settings.kl_reduction or PRESETS[settings.recipe].kl_reduction,
     )
+
+
+def recipe_of(settings: Settings, name: str) -> Recipe:
+    """Return what a model is trained with: what a flag says, else what the recipe has for its family."""
+    preset = PRESETS[settings.recipe]
+    family = preset.of_family(family_of(name))
+    schedule = settings.schedule or family.schedule
+    changes = {} if schedule != "step" else {"milestones": family.milestones}
+    return Recipe(
+        epochs=settings.epochs or preset.epochs or default_epochs(settings.dataset),
+        batch_size=settings.batch_size,
+        learning_rate=family.learning_rate if settings.learning_rate is None else settings.learning_rate,
+        schedule=schedule,
+        momentum=preset.momentum if settings.momentum is None else settings.momentum,
+        weight_decay=family.weight_decay if settings.weight_decay is None else settings.weight_decay,
+        precision=settings.precision,
+        nesterov=preset.nesterov,
+        warmup=preset.warmup,
+        decayed=preset.decayed,
+        initial_weights=family.initial_weights,
+        **changes,
+    )
+
+
+def augment_of(settings: Settings) -> str | None:
+    """Return the augmentation that a flag or the recipe asks for; None: the data's default."""
+    return settings.augment or PRESETS[settings.recipe].augment
 
 
 def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
@@ -212,6 +261,12 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
     # Left out where it is not given: studies from before it could be given keep their identity.
     given = settings.ta_temperature is not None or settings.ta_kd_weight is not None
     ta_pair = {"ta_pair": list(space.ta_pair)} if given else {}
+    # What is not as it was before there were other recipes: studies from then keep their identity.
+    added: dict[str, Any] = {}
+    if stages.other_recipes:
+        added["other_recipes"] = plain(stages.other_recipes)
+    if stages.kl_reduction != "batchmean":
+        added["kl_reduction"] = stages.kl_reduction
     return {
         **ta_pair,
         "teacher": space.teacher,
@@ -227,6 +282,7 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         "data": plain(stages.data),
         "recipe": plain(stages.recipe),
         "numerics_version": stages.numerics_version,
+        **added,
     }
 
 

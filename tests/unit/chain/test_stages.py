@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tasearch.chain.stages import StagePlanner
@@ -46,3 +48,10 @@ def test_a_fresh_replicate_retrains_the_chain_under_the_given_teacher(replicate:
 def test_the_models_take_the_shape_of_the_data() -> None:
     model = PLANNER.model("plain4")
     assert (model.in_channels, model.image_size, model.num_classes) == (1, 8, 4)
+
+
+def test_a_ta_from_scratch_is_taught_by_nobody_and_teaches() -> None:
+    ta, student = PLANNER.chain(dataclasses.replace(chain("plain4"), ta_from="scratch"), 3)
+    assert ta == PLANNER.from_labels("plain4", 3)
+    assert student.distillation is not None
+    assert student.distillation.teacher == ta

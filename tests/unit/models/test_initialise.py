@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from tasearch.domain.spec import ModelSpec
-from tasearch.models.registry import build_model
+from tasearch.models.initialise import initialise
+from tasearch.models.registry import build_model, construct
 
 
 def norms(name: str, image_size: int) -> list[nn.BatchNorm2d]:
@@ -45,3 +46,21 @@ def test_linear_weights_stay_inside_their_bound() -> None:
     for module in build_model(spec, 0).modules():
         if isinstance(module, nn.Linear):
             assert 0.9 < module.weight.abs().max() * module.in_features**0.5 <= 1
+
+
+def test_uniform_weights_are_those_of_torch() -> None:
+    """Same bounds as `reset_parameters` of the layers, whose draws have the same spread."""
+    spec = ModelSpec(name="plain4", in_channels=3, image_size=32, num_classes=10)
+    ours, theirs = build_model(spec, 0, "uniform"), construct(spec)
+    for name, one in ours.state_dict().items():
+        if one.ndim >= 2:
+            other = theirs.state_dict()[name]
+            assert float(one.abs().max()) == pytest.approx(float(other.abs().max()), rel=0.1), name
+            assert float(one.std()) == pytest.approx(float(other.std()), rel=0.15), name
+    norms = [module for module in ours.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all(bool((norm.weight == 1).all() and (norm.bias == 0).all()) for norm in norms)
+
+
+def test_an_unknown_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match="known: he, uniform"):
+        initialise(nn.Linear(2, 2), "xavier")

@@ -123,3 +123,12 @@ def test_a_chain_is_drawn_from_a_space_too_large_to_list() -> None:
     drawn = {space.draw(set(), seed, with_tas=True) for seed in range(20)}
     assert len(drawn) > 15
     assert all(chain is not None and chain.tas for chain in drawn)
+
+
+def test_scope_scratch_has_one_pair_and_chains_whose_ta_is_taught_by_nobody() -> None:
+    space = make_space(scope="scratch", max_tas=1)
+    chain = space.chain(params(1, 2, temperature=8.0))
+    assert (chain.ta_from, chain.temperatures) == ("scratch", (8.0, 8.0))
+    assert space.chain(space.params(chain)) == chain
+    assert space.chain(params(0, 2)).ta_from == "distilled"
+    assert len({chain.key for chain in space.all_chains()}) == space.num_chains == 4 * 12

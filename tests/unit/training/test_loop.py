@@ -5,10 +5,12 @@ import hashlib
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.data.views import ViewSource, batch_order, channel_statistics
 from tasearch.domain.errors import StageFailedError
+from tasearch.domain.randomness import seed_for
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
@@ -212,3 +214,21 @@ def test_weights_load_into_a_net_of_the_same_model() -> None:
 @pytest.mark.parametrize(("num_train", "steps"), [(96, 6), (95, 5), (10, 1)])
 def test_an_epoch_is_its_full_batches(num_train: int, steps: int) -> None:
     assert steps_per_epoch(num_train, 16) == steps
+
+
+def test_plain_momentum_is_torchs_sgd_with_decay_on_everything() -> None:
+    """One epoch beside a loop written out: no Nesterov, no warm-up, weight decay on biases and batch norms too."""
+    changes = {"nesterov": False, "warmup": 0.0, "decayed": "all", "schedule": "constant", "weight_decay": 0.1}
+    spec = with_recipe(epochs=1, learning_rate=0.01, **changes)
+    ours = build_model(spec.student, seed=0)
+    load_weights(ours, train(spec).weights)
+    net = build_model(spec.student, seed_for(0, "init plain2")).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.1)
+    source = data_of(spec).train
+    views = source.views(0, 1)
+    for indices in batch_order(96, 0, 1).view(-1, 16):
+        optimizer.zero_grad()
+        F.cross_entropy(net(views.batch(indices)), source.labels[indices]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for found, expected in zip(ours.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(found, expected)

@@ -148,3 +148,13 @@ def test_the_gradient_reaches_the_student() -> None:
     kd_loss(student, teacher, target, temperature=4.0, kd_weight=1.0).backward()  # type: ignore[no-untyped-call]
     assert student.grad is not None
     assert float(student.grad.abs().sum()) > 0
+
+
+def test_mean_is_the_kl_of_the_published_code() -> None:
+    """Theirs: nn.KLDivLoss() of the softened outputs, which is the mean over all elements."""
+    student, teacher, target = logits(3)
+    elements = nn.KLDivLoss(reduction="none")(F.log_softmax(student / 5, dim=1), F.softmax(teacher / 5, dim=1))
+    theirs = elements.mean()
+    expected = 0.7 * F.cross_entropy(student, target) + 0.3 * 5**2 * theirs
+    ours = kd_loss(student, teacher, target, temperature=5.0, kd_weight=0.3, kl_reduction="mean")
+    assert float(ours) == pytest.approx(float(expected))

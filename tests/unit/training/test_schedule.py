@@ -30,3 +30,14 @@ def test_an_unknown_schedule_is_refused() -> None:
 
 def test_a_single_step_has_a_rate_above_zero() -> None:
     assert learning_rate(0, 1, peak=0.1, schedule="cosine") == 0.1
+
+
+def test_without_warm_up_the_first_step_has_the_peak() -> None:
+    assert learning_rate(0, 1000, peak=0.1, schedule="constant", warmup_fraction=0.0) == 0.1
+
+
+@pytest.mark.parametrize(("epoch", "rate"), [(79, 0.1), (80, 0.01), (119, 0.01), (120, 0.001)])
+def test_milestones_fall_on_whole_epochs(epoch: int, rate: float) -> None:
+    step, total = epoch * 391, 150 * 391
+    found = learning_rate(step, total, peak=0.1, schedule="step", milestones=(80 / 150, 120 / 150), warmup_fraction=0.0)
+    assert found == pytest.approx(rate)

@@ -7,6 +7,7 @@ import pytest
 from tasearch.config.settings import FREE, Settings
 from tasearch.domain.errors import ConfigError, ModelError
 from tasearch.worker.command import command_of
+from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import expected_finals
 from tasearch.worker.study_plan import build_plan, identity_difference, refuse_changed_identity
 from tests.factories import make_dataset
@@ -108,6 +109,9 @@ CHANGES: dict[str, Any] = {
     "momentum": 0.5,
     "weight_decay": 0.1,
     "precision": "bfloat16",
+    "recipe": "paper",
+    "kl_reduction": "mean",
+    "ta_from": "scratch",
 }
 
 
@@ -157,3 +161,71 @@ def test_the_command_names_gpus_as_they_were_asked_for() -> None:
 
 def test_the_command_keeps_a_name_that_was_given() -> None:
     assert command_of(settings_of(study_name="my study"), "my study", "float32").endswith("--study-name 'my study'")
+
+
+def test_a_recipe_has_values_of_its_own_for_each_family() -> None:
+    plan = build_plan(settings_of(teacher="resnet20", tas="plain4", recipe="paper"), DATASET)
+    teacher, ta = plan.stages.from_labels("resnet20").recipe, plan.stages.from_labels("plain4").recipe
+    assert (teacher.learning_rate, teacher.schedule, teacher.weight_decay) == (0.1, "step", 1e-4)
+    assert (ta.learning_rate, ta.schedule, ta.weight_decay) == (0.1, "constant", 0.0)
+    assert (teacher.epochs, ta.epochs) == (150, 150)
+
+
+def test_a_flag_wins_over_the_recipe() -> None:
+    recipe = build_plan(settings_of(recipe="paper-code", learning_rate=0.3, epochs=7), DATASET).stages.recipe
+    assert (recipe.learning_rate, recipe.epochs, recipe.nesterov) == (0.3, 7, False)
+    assert recipe.initial_weights == "uniform"
+
+
+def test_the_released_code_scales_the_kl_term_in_every_taught_stage() -> None:
+    plan = build_plan(settings_of(recipe="paper-code"), DATASET)
+    chain = plan.space.build(["plain4"], 4.0, 0.9)
+    reductions = {spec.distillation.kl_reduction for spec in plan.stages.chain(chain) if spec.distillation}
+    assert reductions == {"mean"}
+
+
+def test_the_default_recipe_said_in_full_is_the_same_study() -> None:
+    said = settings_of(recipe="default", learning_rate=0.05, schedule="cosine", momentum=0.9, weight_decay=5e-4)
+    assert build_plan(said, DATASET).identity == build_plan(settings_of(), DATASET).identity
+
+
+def test_the_identity_of_the_default_recipe_names_nothing_that_came_later() -> None:
+    assert set(build_plan(settings_of(), DATASET).identity["recipe"]) == {
+        *("epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "precision")
+    }
+
+
+def test_resolving_the_precision_reaches_every_recipe() -> None:
+    plan = build_plan(settings_of(teacher="resnet20", tas="plain4", recipe="paper"), DATASET).with_precision("bfloat16")
+    found = {plan.stages.from_labels(name).recipe.precision for name in ("resnet20", "plain4", "plain2")}
+    assert found == {"bfloat16"}
+
+
+def test_tas_from_scratch_are_one_a_chain_and_have_no_pair_of_their_own() -> None:
+    plan = build_plan(settings_of(ta_from="scratch"), DATASET)
+    assert (plan.space.most_tas, plan.settings.max_tas, plan.settings.sampler) == (1, 1, "tpe")
+    assert plan.space.num_chains == 2 * plan.grid_size
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_tas": 2}, "--max-tas 2 with --ta-from scratch"),
+        ({"scope": "stage"}, "--scope stage with --ta-from scratch"),
+        ({"sampler": "dp"}, "--sampler dp builds on how TAs are taught"),
+        ({"sampler": "staged"}, "--sampler staged builds on how TAs are taught"),
+    ],
+    ids=str,
+)
+def test_what_needs_taught_tas_is_refused_for_those_from_scratch(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_plan(settings_of(ta_from="scratch", **changes), DATASET)
+
+
+def test_a_ta_from_scratch_costs_no_forward_pass_of_the_teacher() -> None:
+    scratch, distilled = (
+        study_cost(build_plan(settings_of(ta_from=way, max_tas=1), DATASET)) for way in ("scratch", "distilled")
+    )
+    images, epochs = DATASET.spec.num_train, 160
+    saved = images * epochs * scratch.capacities["plain6"].macs
+    assert distilled.trial - scratch.trial == pytest.approx(saved / 2)  # One of the two paths has a TA.
