@@ -12,7 +12,7 @@ import torch
 
 from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores, Watcher
 from tasearch.config.settings import Settings
-from tasearch.data.dataset import DataRequest, Dataset
+from tasearch.data.dataset import Dataset
 from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
@@ -42,6 +42,7 @@ from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
+from tasearch.worker.stored_study import data_request
 from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
@@ -220,17 +221,7 @@ class Session:
             raise
 
     def _load(self, data_dir: Path) -> Dataset:
-        settings = self.settings
-        memory_bytes = None if settings.memory_gb is None else int(settings.memory_gb * 1e9)
-        request = DataRequest(
-            name=settings.dataset,
-            data_dir=data_dir,
-            image_size=settings.image_size,
-            limit_train=settings.limit_train,
-            augment=settings.augment,
-            memory_bytes=memory_bytes,
-            device=self.device,
-        )
+        request = data_request(self.settings, data_dir, self.device)
         return load_dataset(request, on_read=FirstReading(self.display, self.stop))
 
     def _register(self, records: Records, *, joins: bool) -> None:
