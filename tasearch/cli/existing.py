@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasearch.config.settings import Settings
-from tasearch.domain.errors import StorageError
+from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.report.query import find_study
 from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.home import Home
@@ -50,3 +50,13 @@ def choose_study(records: Records, study_name: str | None) -> StudyRow:
     if not studies:
         raise StorageError("this database has no studies", hint="is --home or --storage right?")
     return studies[-1]
+
+
+def named_study(argument: str | None, settings: Settings) -> str | None:
+    """Return the study that a command names as its argument or with --study-name. Raises ConfigError for two."""
+    if argument is not None and settings.study_name not in (None, argument):
+        raise ConfigError(
+            f"two studies are named: {argument!r} and, by --study-name, {settings.study_name!r}",
+            hint="name one of them",
+        )
+    return argument or settings.study_name

@@ -284,7 +284,7 @@ def _load_onnx_reference(path: Path) -> Loaded:
     import onnx
     from onnx.reference import ReferenceEvaluator
 
-    session = ReferenceEvaluator(onnx.load(path))
+    session: Any = ReferenceEvaluator(onnx.load(path))
 
     def run(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])

@@ -87,7 +87,11 @@ def weights_of(study: StoredStudy, spec: StageSpec) -> bytes:
     try:
         return study.artifacts.get(artifact_id)
     except ArtifactError as error:
-        kept = "" if token_of(study.row.attrs) is None else f"; the study's workers kept them at {place_of(study.row.attrs)}"
+        kept = (
+            ""
+            if token_of(study.row.attrs) is None
+            else f"; the study's workers kept them at {place_of(study.row.attrs)}"
+        )
         raise ArtifactError(
             f"the weights of {spec.label} cannot be had: {error.message}",
             hint=f"say with --artifacts where the weights are, or put the file back there{kept}",
