@@ -89,9 +89,9 @@ def _accuracy(facts: Mapping[str, Any]) -> str:
         )
         return "\n".join(lines)
     runs = f"mean of n = {finals['n']} replicates under one teacher"
-    lines.append(f"- Chain on val: {_with_interval(finals['val'], signed=False)}, {runs}")
+    lines.append(f"- Mean on val: {_with_interval(finals['val'], signed=False)}, {runs}")
     if finals["test"] is not None:
-        lines.append(f"- Chain on test: {_with_interval(finals['test'], signed=False)}, {runs}")
+        lines.append(f"- Mean on test: {_with_interval(finals['test'], signed=False)}, {runs}")
     for name, words in (("versus_blkd", "direct distillation"), ("versus_nokd", "no distillation")):
         if finals[name] is not None:
             difference = _with_interval(finals[name], signed=True)
@@ -99,7 +99,7 @@ def _accuracy(facts: Mapping[str, Any]) -> str:
     if finals["n"] > 1:
         lines.append(
             "- Of the replicates the one with the best val accuracy is exported, so its own val accuracy is likely "
-            "flattering; expect what the chain's mean on test says."
+            "flattering; expect what the mean on test says."
         )
     if facts["verdict"] is not None:
         lines.append(f"- The study's verdict: {escaped(facts['verdict'])}")
@@ -129,8 +129,8 @@ def _usage(facts: Mapping[str, Any]) -> str:
 
 Input `images`: float32 (N, {shown}), any N, values in [0, 1] as torchvision's `ToTensor` gives them. Output `logits`:
 float32 (N, {facts["output"]["shape"][1]}), one column per class. Normalisation is inside: mean
-{_numbers(numbers["mean"])}, standard deviation {_numbers(numbers["std"])} of the training images' channels. Do not
-normalise before.
+{_numbers(numbers["mean"])} and standard deviation {_numbers(numbers["std"])} of the channels of the training images.
+Do not normalise before.
 
 {loading}
 | column | class |
@@ -172,7 +172,7 @@ in a batch of its own and the others in batches of up to 100.
 def _reproduction(facts: Mapping[str, Any]) -> str:
     trained, exported = facts["versions"]["trained"], facts["versions"]["exported"]
     place = facts["environment"]
-    where = "" if place is None else f" on {escaped(place['device'])}, {place['threads']} threads"
+    where = "" if place is None else f" on {escaped(place['device'])}, CPU threads: {place['threads']},"
     commands = f"{facts['commands']['study']}\n{facts['commands']['export']}"
     return f"""## Where it comes from
 
