@@ -22,6 +22,7 @@ COMMANDS = {
     "suggest": "Name the TA of the paper's heuristic, half way in accuracy.",
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",
+    "stop": "End the workers of a study, on any machine.",
     "export": "Write the winning student for use without tasearch.",
     "db": "Prepare the database that workers share.",
     "doctor": "Find what is wrong and say how to mend it.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,7 @@ from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.shared_artifacts import check_shared
+from tasearch.stores.stop_requests import stop_watch
 from tasearch.stores.transactions import create_tables
 from tasearch.training.device import configure, environment, resolve_device
 from tasearch.training.loop import InterruptedStage
@@ -69,6 +71,7 @@ class Session:
         Raises UsageError (ConfigError, ModelError, DataError, StorageError), InterruptedStage where a signal asks for
         an end while images that stay in their files are read for the first time.
         """
+        self._began = time.monotonic()
         self.settings, self.display, self.stop = settings, display, stop
         self._said = said or settings
         check_names(settings)
@@ -183,6 +186,7 @@ class Session:
             worker_id=worker_id,
             display=self.display,
             stop=self.stop,
+            is_stopped=stop_watch(records.engine, self.plan.study_name, self._began),
         )
         keeper = LeaseKeeper(LEASE_SECONDS / 4)
         runner = self._runner(records, worker_id, progress, keeper)
