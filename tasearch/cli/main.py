@@ -23,6 +23,7 @@ COMMANDS = {
     "studies": "List the studies of a database.",
     "report": "Write the report of a study again.",
     "stop": "End the workers of a study, on any machine.",
+    "delete": "Remove a study and what nothing else needs of it.",
     "export": "Write the winning student for use without tasearch.",
     "db": "Prepare the database that workers share.",
     "doctor": "Find what is wrong and say how to mend it.",
