@@ -25,6 +25,7 @@ COMMANDS = {
     "stop": "End the workers of a study, on any machine.",
     "delete": "Remove a study and what nothing else needs of it.",
     "export": "Write the winning student for use without tasearch.",
+    "reproduce": "Train a trial again and compare.",
     "db": "Prepare the database that workers share.",
     "doctor": "Find what is wrong and say how to mend it.",
     "gc": "Remove what no study needs any more.",
