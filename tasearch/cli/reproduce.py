@@ -45,8 +45,8 @@ def command(
 
     Says whether the weights are the same bits, which is promised for the same device, threads, instruction set and
     version of torch, and the student's val accuracy then and now. Each stage gets the threads that are recorded with
-    it. The study is not changed; all is done in a temporary folder below --home. Exit code 0 whenever it was carried
-    out.
+    it, and --device auto is the kind of device that the student was trained on. The study is not changed; all is done
+    in a temporary folder below --home. Exit code 0 whenever it was carried out.
     """
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
     where = location_from({key: flags[key] for key in ("study_name", "storage", "home")})
@@ -74,7 +74,7 @@ def command(
             found = reproduce(
                 study,
                 chain,
-                device=device,
+                device=None if settings.device == "auto" else device,
                 home=Home(settings.home),
                 cache_bytes=int(settings.cache_gb * 1e9),
                 watcher=RepeatWatcher(display, stop),

@@ -24,7 +24,7 @@ from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import open_records
-from tasearch.training.device import configure
+from tasearch.training.device import configure, resolve_device
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Display
 from tasearch.worker.session import LIBRARIES
@@ -95,7 +95,7 @@ def reproduce(
     study: StoredStudy,
     chain: ChainSpec,
     *,
-    device: torch.device,
+    device: torch.device | None,
     home: Home,
     cache_bytes: int,
     watcher: RepeatWatcher,
@@ -104,13 +104,16 @@ def reproduce(
     """Train the stages of a chain again, each with the threads it was trained with, and compare them with the study's.
 
     All of it happens in a folder of its own below `home`, which is removed at the end; nothing of the study changes.
-    The teacher is the study's, its weights copied, unless it is trained anew `with_teacher`. Raises StorageError where
+    The teacher is the study's, its weights copied, unless it is trained anew `with_teacher`. `device`: by default of the
+    kind that the student was trained on, where this machine has it. Raises StorageError where
     the study has a stage no more, ArtifactError where the teacher's weights cannot be had, InterruptedStage,
     StageFailedError.
     """
     teacher = study.plan.stages.teacher_stage
     specs = [*([teacher] if with_teacher else []), *study.plan.stages.chain(chain)]
     before = [recorded_stage(study, spec).result() for spec in specs]
+    if device is None:
+        device = resolve_device("cpu" if before[-1].environment.device.startswith("cpu") else "auto")
     given = None if with_teacher else (recorded_stage(study, teacher).result(), _teacher_weights(study, teacher))
     with _runner_of_its_own(study, device, home, cache_bytes, watcher) as (runner, give):
         if given is not None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tasearch.chain import run
 from tasearch.cli.main import main
+from tasearch.worker import reproduction
 from tests.integration.conftest import Study
 
 FIT = vars(run)["fit"]
@@ -96,6 +98,21 @@ def test_each_stage_gets_the_threads_recorded_with_it(
     _, found, _ = reproduce("--trial", "0")
     assert [stage["environment_after"]["threads"] for stage in found["stages"]] == [2]
     assert found["identical"]
+
+
+def test_a_student_of_a_cpu_is_trained_on_a_cpu_again(
+    optimize: Study, reproduce: Reproduce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimize(*CHAINS, "--device", "cpu")
+    asked: list[str] = []
+
+    def resolve(name: str) -> torch.device:
+        asked.append(name)
+        return torch.device("cpu")
+
+    monkeypatch.setattr(reproduction, "resolve_device", resolve)
+    assert reproduce("--trial", "0")[0] == 0
+    assert asked == ["cpu"]
 
 
 def test_other_weights_are_said_with_what_differs(optimize: Study, tmp_path: Path, reproduce: Reproduce) -> None:
