@@ -104,10 +104,9 @@ def reproduce(
     """Train the stages of a chain again, each with the threads it was trained with, and compare them with the study's.
 
     All of it happens in a folder of its own below `home`, which is removed at the end; nothing of the study changes.
-    The teacher is the study's, its weights copied, unless it is trained anew `with_teacher`. `device`: by default of the
-    kind that the student was trained on, where this machine has it. Raises StorageError where
-    the study has a stage no more, ArtifactError where the teacher's weights cannot be had, InterruptedStage,
-    StageFailedError.
+    The teacher is the study's, its weights copied, unless it is trained anew `with_teacher`. `device`: None is one of
+    the kind that the student was trained on, where this machine has it. Raises StorageError where the study has a stage
+    no more, ArtifactError where the teacher's weights cannot be had, InterruptedStage, StageFailedError.
     """
     teacher = study.plan.stages.teacher_stage
     specs = [*([teacher] if with_teacher else []), *study.plan.stages.chain(chain)]
