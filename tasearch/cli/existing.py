@@ -66,3 +66,13 @@ def choose_study(records: Records, study_name: str | None) -> StudyRow:
     if not studies:
         raise StorageError("this database has no studies", hint="is --home or --storage right?")
     return studies[-1]
+
+
+def named_study(argument: str | None, settings: Settings) -> str | None:
+    """Return the study that a command names as its argument or with --study-name. Raises ConfigError for two."""
+    if argument is not None and settings.study_name not in (None, argument):
+        raise ConfigError(
+            f"two studies are named: {argument!r} and, by --study-name, {settings.study_name!r}",
+            hint="name one of them",
+        )
+    return argument or settings.study_name

@@ -34,7 +34,8 @@ _STATES = {
     optuna.trial.TrialState.FAIL: TrialState.FAILED,
 }
 OBJECTIVE = "val_accuracy"
-_OURS = "made_by_tasearch"
+MARK = "made_by_tasearch"
+"""Attr of every Optuna study that tasearch made."""
 _FAILURE = "failure"
 _STAGES = "stage_fingerprints"
 
@@ -101,7 +102,7 @@ class ChainStudy:
                 # The dashboard shows the name; Optuna calls the method experimental.
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self._study.set_metric_names([OBJECTIVE])
-            self._study.set_user_attr(_OURS, True)
+            self._study.set_user_attr(MARK, True)
         except DuplicatedStudyError:
             self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler, pruner=pruner)
             self._refuse_foreign()
@@ -117,7 +118,7 @@ class ChainStudy:
 
     def _refuse_foreign(self) -> None:
         """Raise ConfigError where somebody else's Optuna study has this name."""
-        marked = _OURS in self._study.user_attrs
+        marked = MARK in self._study.user_attrs
         if self._study.direction is not StudyDirection.MAXIMIZE or (not marked and self._study.trials):
             raise ConfigError(
                 f"this database has an Optuna study {self.name!r} that tasearch did not make",

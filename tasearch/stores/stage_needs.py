@@ -46,6 +46,31 @@ def unneeded_stages(engine: Engine) -> list[UnneededStage]:
     return read(engine, work)
 
 
+def stages_of_study(engine: Engine, study_name: str) -> tuple[list[UnneededStage], int]:
+    """Return the stages of a study that nothing else needs, and how many others it has. Raises StorageError.
+
+    Its stages are those that it asked for, its finals, and what taught them. Of any age: the hour of grace is for what
+    has not been recorded yet. One that somebody trains at this moment is needed.
+    """
+
+    def work(connection: Connection) -> tuple[list[UnneededStage], int]:
+        now = connection.execute(select(epoch_now())).scalar_one()
+        rows = {row.fingerprint: row for row in connection.execute(_stages())}
+        asked: dict[bool, set[str]] = {True: set(), False: set()}
+        for table in (StudyStageTable, FinalTable):
+            query = select(table.study_name, table.fingerprint).where(table.fingerprint.is_not(None))
+            for row in connection.execute(query):
+                asked[row.study_name == study_name].add(row.fingerprint)
+        for name, config in connection.execute(select(StudyTable.study_name, StudyTable.config)):
+            if name != study_name:
+                asked[False] |= set(config.get("scratch", {}).values())
+        running = {name for name, row in rows.items() if row.state == StageState.RUNNING and row.leased_until > now}
+        own, needed = _with_teachers(asked[True], rows) & set(rows), _with_teachers(asked[False] | running, rows)
+        return [_unneeded(rows[name]) for name in sorted(own - needed)], len(own & needed)
+
+    return read(engine, work)
+
+
 def remove_stages(engine: Engine, stages: Iterable[UnneededStage]) -> list[UnneededStage]:
     """Remove the stages that are still as they were found and still asked for by no study; return those removed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import signal
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -61,8 +62,10 @@ class Progress:
         worker_id: str,
         display: Display,
         stop: StopFlag,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.now, self._cost = start, cost
+        """`is_stopped`: whether the workers of the study were asked to end; asked whenever the state is published."""
+        self.now, self._cost, self._is_stopped = start, cost, is_stopped
         self._macs_done = 0.0
         self._records, self._worker_id, self._display, self._stop = records, worker_id, display, stop
         self._started = self._published_at = time.monotonic()
@@ -127,10 +130,17 @@ class Progress:
         snapshot = self._timed()
         try:
             self._records.put(self.now.study_name, self._worker_id, dataclasses.asdict(snapshot))
+            self._notice_stop()
         except StorageError as error:
             # Only for people to look at: work goes on while the database is away.
             logger.debug("the state of this worker was not published: %s", error.message)
         self._display.refresh(snapshot)
+
+    def _notice_stop(self) -> None:
+        """Behave as after SIGTERM once the study was stopped. Raises StorageError."""
+        if not self._stop.is_set and self._is_stopped():
+            self._stop.request(signal.SIGTERM)
+            self.say(f"study {self.now.study_name} was stopped (`tasearch stop`): this worker ends")
 
     def _timed(self) -> Snapshot:
         elapsed = time.monotonic() - self._started

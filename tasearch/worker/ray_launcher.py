@@ -39,6 +39,8 @@ _PATIENCE_SECONDS = 30.0
 _MOST_RESTARTS = 100
 """Of one actor: nodes come and go for days, but a worker that always crashes must not do so for ever."""
 
+_SIGNAL = 128
+"""Exit codes above it are those of a signal."""
 _CONNECT_SECONDS = 10.0
 _HOW_TO_START = "start one (`ray start --head`, further nodes with `ray start --address HOST:PORT`), or set RAY_ADDRESS"
 
@@ -322,6 +324,10 @@ def _check_cluster(settings: Settings, url: str, nodes: list[dict[str, Any]]) ->
 def _sum(outcomes: list[Outcome], stop: StopFlag) -> StageCounts:
     """Return what the workers did; raises what they ended with where none saw the study's end."""
     done = [outcome for outcome in outcomes if not outcome.exit_code]
+    signals = [outcome.exit_code - _SIGNAL for outcome in outcomes if outcome.exit_code > _SIGNAL]
+    if not done and signals and not stop.is_set:
+        # The study was stopped: the actors saw that, this process only hears of it.
+        stop.request(signals[0])
     if not done and stop.is_set:
         raise InterruptedStage
     if not done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,7 +14,7 @@ import torch
 
 from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores, Watcher
 from tasearch.config.settings import Settings
-from tasearch.data.dataset import DataRequest, Dataset
+from tasearch.data.dataset import Dataset
 from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
@@ -29,6 +30,7 @@ from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.shared_artifacts import check_shared
+from tasearch.stores.stop_requests import stop_watch
 from tasearch.stores.transactions import create_tables
 from tasearch.training.device import configure, environment, resolve_device
 from tasearch.training.loop import InterruptedStage
@@ -43,7 +45,8 @@ from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
-from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan, check_names, refuse_changed_identity
+from tasearch.worker.stored_study import data_request
+from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
 _GO_ON = "the same command then goes on where this one stopped"
@@ -69,6 +72,7 @@ class Session:
         Raises UsageError (ConfigError, ModelError, DataError, StorageError), InterruptedStage where a signal asks for
         an end while images that stay in their files are read for the first time.
         """
+        self._began = time.monotonic()
         self.settings, self.display, self.stop = settings, display, stop
         self._said = said or settings
         check_names(settings)
@@ -187,6 +191,7 @@ class Session:
             worker_id=worker_id,
             display=self.display,
             stop=self.stop,
+            is_stopped=stop_watch(records.engine, self.plan.study_name, self._began),
         )
         keeper = LeaseKeeper(LEASE_SECONDS / 4)
         runner = self._runner(records, worker_id, progress, keeper)
@@ -228,17 +233,7 @@ class Session:
             raise
 
     def _load(self, data_dir: Path) -> Dataset:
-        settings = self.settings
-        memory_bytes = None if settings.memory_gb is None else int(settings.memory_gb * 1e9)
-        request = DataRequest(
-            name=settings.dataset,
-            data_dir=data_dir,
-            image_size=settings.image_size,
-            limit_train=settings.limit_train,
-            augment=augment_of(settings),
-            memory_bytes=memory_bytes,
-            device=self.device,
-        )
+        request = data_request(self.settings, data_dir, self.device)
         return load_dataset(request, on_read=FirstReading(self.display, self.stop))
 
     def _register(self, records: Records, *, joins: bool) -> None:

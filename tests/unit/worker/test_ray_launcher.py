@@ -92,6 +92,13 @@ def test_a_signal_ends_the_call_as_it_ends_any() -> None:
         _sum([Outcome(exit_code=143)], stop)
 
 
+def test_actors_that_a_stopped_study_ended_end_the_call_as_a_signal_does() -> None:
+    stop = StopFlag()
+    with pytest.raises(InterruptedStage):
+        _sum([Outcome(exit_code=143)], stop)
+    assert stop.exit_code == 143
+
+
 class Ends:
     """A session that says something and ends as it is told."""
 

@@ -1,0 +1,292 @@
+"""A trained network for use without tasearch: written, loaded back, and compared with the one that was trained."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasearch.data.dataset import Dataset, Split
+from tasearch.data.views import ChannelStatistics, ViewSource, channel_statistics
+from tasearch.domain.errors import TasearchError
+from tasearch.domain.spec import ModelSpec
+from tasearch.models.normalised import Normalised
+from tasearch.models.registry import build_model
+from tasearch.models.standalone import network_source, normalised_source
+from tasearch.training.weights import load_weights
+
+# Shapes: N = images, K = classes, C/H/W = image channels/height/width
+SAFETENSORS, TORCH_EXPORT, ONNX = "safetensors", "torch-export", "onnx"
+FILES = {
+    SAFETENSORS: ("model.safetensors", "model.py"),
+    TORCH_EXPORT: ("model.pt2",),
+    ONNX: ("model.onnx",),
+}
+"""What each format consists of."""
+INPUT, OUTPUT = "images", "logits"
+"""Names of the input and the output of an ONNX model."""
+MOST_IMAGES = 1_000
+"""Images of val that a format is compared on."""
+IMAGES_OF_REFERENCE = 16
+"""The same without onnxruntime: onnx's own evaluator takes a second for each image of a large network."""
+TOLERANCE = 1e-3
+"""Largest difference of a logit that passes, as a share of the largest logit (of 1 where all are smaller)."""
+_BLOCK = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exportable:
+    """A trained student and what it has to be fed with."""
+
+    spec: ModelSpec
+    weights: bytes
+    """safetensors, as the artifact store has them."""
+    statistics: ChannelStatistics
+    """Of the training images, in units of 0..255."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel in units of [0, 1]."""
+        return tuple(value / 255 for value in self.statistics.mean)
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel in units of [0, 1]."""
+        return tuple(value / 255 for value in self.statistics.std)
+
+    def network(self) -> nn.Module:
+        """Return the bare network on the CPU in eval mode: it takes images that are normalised."""
+        net = build_model(self.spec, seed=0)
+        load_weights(net, self.weights)
+        return net.eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Images of val, and what the network that was trained makes of them."""
+
+    images: Tensor
+    """float32 (N, C, H, W), in [0, 1]."""
+    logits: Tensor
+    """float32 (N, K)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """A format that was loaded back and compared."""
+
+    format: str
+    runtime: str
+    """What ran it, with its version."""
+    num_images: int
+    max_difference: float
+    """Largest absolute difference of a logit."""
+    tolerance: float
+    """What it may be at most."""
+    agreement: float
+    """Share of the images that both put into the same class."""
+
+
+def exportable(spec: ModelSpec, weights: bytes, dataset: Dataset) -> Exportable:
+    """Return a student with the normalisation of the images it was trained on."""
+    return Exportable(spec=spec, weights=weights, statistics=channel_statistics(dataset.train))
+
+
+def sample_of(model: Exportable, dataset: Dataset) -> Sample:
+    """Return at most `MOST_IMAGES` images of val, spread over it, with the logits that the study's own code computes.
+
+    In float32, whatever the precision of training.
+    """
+    count = min(MOST_IMAGES, len(dataset.val))
+    indices = torch.arange(count) * len(dataset.val) // count
+    try:
+        pixels = (
+            dataset.val.images[indices] if isinstance(dataset.val, Split) else next(iter(dataset.val.read([indices])))
+        )
+        normalised = ViewSource(dataset.val, dataset.spec, model.statistics, torch.device("cpu")).plain_batch(indices)
+    finally:
+        dataset.close()
+    net = model.network()
+    return Sample(images=pixels.to(torch.float32) / 255, logits=_run(net, normalised.contiguous()))
+
+
+def write(model: Exportable, format_: str, folder: Path) -> None:
+    """Write the files of a format into a folder that exists. Raises ModelError where the format has no such model."""
+    {SAFETENSORS: _write_safetensors, TORCH_EXPORT: _write_torch_export, ONNX: _write_onnx}[format_](model, folder)
+
+
+def check(format_: str, folder: Path, sample: Sample) -> Check:
+    """Load what `write` has written and compare it with the network that was trained, on batches of 1 and more.
+
+    Raises TasearchError where they disagree.
+    """
+    load = {SAFETENSORS: _load_safetensors, TORCH_EXPORT: _load_torch_export, ONNX: _load_onnx}[format_]
+    runtime, net, most = load(folder)
+    images, wanted = sample.images[:most], sample.logits[:most]
+    found = _run(net, images)
+    tolerance = TOLERANCE * max(1.0, float(wanted.abs().max()))
+    result = Check(
+        format=format_,
+        runtime=runtime,
+        num_images=len(images),
+        max_difference=float((found - wanted).abs().max()),
+        tolerance=tolerance,
+        agreement=float((found.argmax(dim=1) == wanted.argmax(dim=1)).float().mean()),
+    )
+    # Not `>`: a difference that is no number must not pass.
+    if not result.max_difference <= tolerance:
+        raise TasearchError(
+            f"the exported {format_} model is not the one that was trained: on {len(images)} val images its logits "
+            f"differ by up to {result.max_difference:g}, allowed: {tolerance:g}; "
+            f"{100 * result.agreement:.1f}% of the images get the same class",
+            hint=f"nothing was exported; use another --format, or other versions of the libraries ({runtime} ran it)",
+        )
+    return result
+
+
+def _run(net: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return the logits of all images, the first one in a batch of its own."""
+    with torch.no_grad():
+        return torch.cat([net(images[block]).float() for block in _blocks(len(images))])
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    yield slice(0, 1)
+    for start in range(1, count, _BLOCK):
+        yield slice(start, start + _BLOCK)
+
+
+def _normalised(model: Exportable) -> Normalised:
+    net = Normalised(model.network(), model.mean, model.std)
+    net.eval()
+    return net
+
+
+def _program(model: Exportable) -> torch.export.ExportedProgram:
+    """Return the network as a graph of operations that takes batches of any size."""
+    spec = model.spec
+    example = torch.zeros(2, spec.in_channels, spec.image_size, spec.image_size)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(_normalised(model), (example,), dynamic_shapes={INPUT: {0: batch}})
+    for node in program.graph.nodes:
+        # Where in whose folders it was defined: nobody else's business.
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def _write_safetensors(model: Exportable, folder: Path) -> None:
+    weights_name, module_name = FILES[SAFETENSORS]
+    source, expression = network_source(model.spec)
+    (folder / weights_name).write_bytes(model.weights)
+    text = _MODULE.format(
+        network=source.rstrip(),
+        normalised=normalised_source().rstrip(),
+        mean=model.mean,
+        std=model.std,
+        expression=expression,
+        weights=weights_name,
+    )
+    (folder / module_name).write_text(text, encoding="utf-8")
+
+
+_MODULE = '''\
+# Written by `tasearch export`; needs torch and safetensors, not tasearch.
+#
+#     from model import load
+#     logits = load()(images)  # images: float32 (N, C, H, W) in [0, 1]
+
+{network}
+
+
+from pathlib import Path  # noqa: E402
+
+import torch  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+MEAN = {mean!r}
+"""Of each channel of the training images, in units of [0, 1]."""
+STD = {std!r}
+
+
+{normalised}
+
+
+def load(path: str | Path | None = None) -> Normalised:
+    """Return the trained network in eval mode on the CPU; `path`: of its weights, by default beside this file."""
+    net = {expression}
+    net.load_state_dict(load_file(Path(__file__).with_name("{weights}") if path is None else path))
+    return Normalised(net, MEAN, STD).eval()
+'''
+
+
+def _write_torch_export(model: Exportable, folder: Path) -> None:
+    torch.export.save(_program(model), folder / FILES[TORCH_EXPORT][0])
+
+
+def _write_onnx(model: Exportable, folder: Path) -> None:
+    # Imported here: a second, and only this format needs it.
+    import onnx
+
+    path = folder / FILES[ONNX][0]
+    torch.onnx.export(
+        _program(model),
+        (),
+        path,
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        external_data=False,
+        verbose=False,
+    )
+    written = onnx.load(path)
+    for part in (*written.graph.node, *written.graph.value_info, *written.graph.input, *written.graph.output):
+        del part.metadata_props[:]
+    onnx.checker.check_model(written, full_check=True)
+    onnx.save(written, path)
+
+
+Loaded = tuple[str, Callable[[Tensor], Tensor], int]
+"""What runs a model, the model, and how many images it may be given."""
+
+
+def _load_safetensors(folder: Path) -> Loaded:
+    # Run as a file of its own, as whoever gets it will.
+    module = runpy.run_path(str(folder / FILES[SAFETENSORS][1]), run_name="exported_model")
+    return f"torch {torch.__version__}", module["load"](), MOST_IMAGES
+
+
+def _load_torch_export(folder: Path) -> Loaded:
+    net: Any = torch.export.load(folder / FILES[TORCH_EXPORT][0]).module()
+    return f"torch {torch.__version__}", net, MOST_IMAGES
+
+
+def _load_onnx(folder: Path) -> Loaded:
+    path = folder / FILES[ONNX][0]
+    try:
+        import onnxruntime
+    except ImportError:
+        return _load_onnx_reference(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+    return f"onnxruntime {onnxruntime.__version__}", run, MOST_IMAGES
+
+
+def _load_onnx_reference(path: Path) -> Loaded:
+    """Return the model run by onnx's own, slow evaluator."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    session: Any = ReferenceEvaluator(onnx.load(path))
+
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+    return f"reference evaluator of onnx {onnx.__version__} (onnxruntime is not installed)", run, IMAGES_OF_REFERENCE

@@ -1,0 +1,134 @@
+"""Exported networks: they load without tasearch and compute what was trained, any batch size, images in [0, 1]."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tasearch.domain.errors import TasearchError
+from tasearch.domain.spec import ModelSpec
+from tasearch.models.registry import build_model
+from tasearch.training import export
+from tasearch.training.export import FILES, ONNX, SAFETENSORS, TORCH_EXPORT, Exportable, Sample, exportable, sample_of
+from tasearch.training.weights import weights_to_bytes
+from tests.factories import make_dataset
+
+DATASET = make_dataset()
+EVERY = pytest.mark.parametrize("format_", list(FILES))
+ALONE = """
+import sys
+sys.modules["tasearch"] = None
+import numpy
+images = numpy.load("images.npy")
+{load}
+numpy.save("logits.npy", logits)
+"""
+LOADS = {
+    SAFETENSORS: "import torch, model; logits = model.load()(torch.from_numpy(images)).detach().numpy()",
+    TORCH_EXPORT: "import torch; logits = torch.export.load('model.pt2').module()(torch.from_numpy(images))"
+    ".detach().numpy()",
+    ONNX: "import onnxruntime; session = onnxruntime.InferenceSession('model.onnx'); "
+    "logits = session.run(['logits'], {'images': images})[0]",
+}
+
+
+def make_model(name: str) -> Exportable:
+    data = DATASET.spec
+    spec = ModelSpec(name=name, in_channels=data.channels, image_size=data.image_size, num_classes=data.num_classes)
+    net = build_model(spec, seed=3)
+    with torch.no_grad():
+        # As after training: running statistics that are not those of the start.
+        net.train()
+        net(torch.rand(64, data.channels, data.image_size, data.image_size))
+    return exportable(spec, weights_to_bytes(net), DATASET)
+
+
+@pytest.fixture(scope="module")
+def model() -> Exportable:
+    return make_model("plain4")
+
+
+@pytest.fixture(scope="module")
+def sample(model: Exportable) -> Sample:
+    return sample_of(model, DATASET)
+
+
+@pytest.fixture(scope="module")
+def folder(model: Exportable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All formats of the model."""
+    found = tmp_path_factory.mktemp("exported")
+    for format_ in FILES:
+        export.write(model, format_, found)
+    return found
+
+
+@EVERY
+def test_a_format_agrees_with_what_was_trained(folder: Path, sample: Sample, format_: str) -> None:
+    found = export.check(format_, folder, sample)
+    assert found.num_images == len(DATASET.val)
+    assert found.max_difference < 1e-4
+    assert found.agreement == 1.0
+
+
+def test_a_resnet_agrees_in_every_format(tmp_path: Path) -> None:
+    model = make_model("resnet8")
+    sample = sample_of(model, DATASET)
+    for format_ in FILES:
+        export.write(model, format_, tmp_path)
+        assert export.check(format_, tmp_path, sample).max_difference < 1e-4
+    assert {path.name for path in tmp_path.iterdir()} == {name for names in FILES.values() for name in names}
+
+
+@EVERY
+def test_a_process_without_tasearch_predicts_the_same(folder: Path, sample: Sample, format_: str) -> None:
+    np.save(folder / "images.npy", sample.images[:7].numpy())
+    subprocess.run([sys.executable, "-c", ALONE.format(load=LOADS[format_])], cwd=folder, check=True)
+    assert np.allclose(np.load(folder / "logits.npy"), sample.logits[:7].numpy(), atol=1e-4)
+
+
+@EVERY
+def test_no_file_names_the_folders_of_this_machine(folder: Path, format_: str) -> None:
+    package = str(Path(export.__file__).parents[1]).encode()
+    assert [name for name in FILES[format_] if package in (folder / name).read_bytes()] == []
+
+
+@EVERY
+def test_other_weights_are_refused(model: Exportable, sample: Sample, tmp_path: Path, format_: str) -> None:
+    net = model.network()
+    with torch.no_grad():
+        next(net.parameters()).mul_(-1)
+    other = Exportable(spec=model.spec, weights=weights_to_bytes(net), statistics=model.statistics)
+    export.write(other, format_, tmp_path)
+    with pytest.raises(TasearchError, match=f"exported {format_} model is not the one that was trained"):
+        export.check(format_, tmp_path, sample)
+
+
+def test_logits_that_are_no_numbers_are_refused(folder: Path, sample: Sample) -> None:
+    broken = Sample(images=sample.images * float("nan"), logits=sample.logits)
+    with pytest.raises(TasearchError, match="differ by up to nan"):
+        export.check(TORCH_EXPORT, folder, broken)
+
+
+def test_the_weights_are_the_bytes_of_the_artifact(folder: Path, model: Exportable) -> None:
+    assert (folder / "model.safetensors").read_bytes() == model.weights
+
+
+def test_without_onnxruntime_the_evaluator_of_onnx_checks_fewer_images(
+    folder: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    found = export.check(ONNX, folder, sample)
+    assert found.runtime.startswith("reference evaluator of onnx")
+    assert found.num_images == export.IMAGES_OF_REFERENCE
+    assert found.max_difference < 1e-4
+
+
+def test_the_sample_is_spread_over_val(model: Exportable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "MOST_IMAGES", 5)
+    images = sample_of(model, DATASET).images
+    assert torch.equal((images * 255).round().to(torch.uint8), DATASET.val.images[[0, 9, 19, 28, 38]])  # type: ignore[union-attr]
