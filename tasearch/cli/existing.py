@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import ConfigError, StorageError
-from tasearch.report.query import find_study
+from tasearch.report.query import find_study, newest_study, refuse_gap
 from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.home import Home
 from tasearch.stores.records import Records, has_records, open_records
@@ -48,24 +48,11 @@ def open_existing(url: str) -> Iterator[Records]:
         records.close()
 
 
-def refuse_gap(study: StudyRow) -> StudyRow:
-    """Return the study; raises ConfigError where it is a measurement of `tasearch gap`, which has no trials."""
-    if "gap" in study.identity:
-        raise ConfigError(
-            f"study {study.study_name!r} is a measurement of `tasearch gap`: it has no trials and no verdict",
-            hint=f"its command goes on with it and writes its report: {study.config['command']}",
-        )
-    return study
-
-
 def choose_study(records: Records, study_name: str | None) -> StudyRow:
     """Return the named study, or the newest search of the database. Raises ConfigError for one of `tasearch gap`."""
     if study_name is not None:
         return refuse_gap(find_study(records, study_name))
-    studies = [study for study in records.studies.list_all() if "gap" not in study.identity]
-    if not studies:
-        raise StorageError("this database has no studies", hint="is --home or --storage right?")
-    return studies[-1]
+    return newest_study(records)
 
 
 def named_study(argument: str | None, settings: Settings) -> str | None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from tasearch.cli.existing import existing_url, open_existing, refuse_gap
+from tasearch.cli.existing import existing_url, open_existing
 from tasearch.cli.options import configure_logging, location_from, output_options, print_json, settings_options
 from tasearch.config.joining import OF_THE_WORKER, joining_settings
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import ConfigError
-from tasearch.report.query import find_study
+from tasearch.report.query import find_study, refuse_gap
 
 
 @click.command("worker")

@@ -38,18 +38,28 @@ def load_view(url: str, study_name: str | None, *, curves: bool = True) -> Study
     records = open_readable(readable)
     try:
         with uncollected():
-            row = newest_study(records) if study_name is None else find_study(records, study_name)
+            row = newest_study(records) if study_name is None else refuse_gap(find_study(records, study_name))
             return _view(records, row, readable, hide_password(url), full=curves)
     finally:
         records.close()
 
 
 def newest_study(records: Records) -> StudyRow:
-    """Return the study of a database that was created last. Raises StorageError where there is none."""
-    studies = records.studies.list_all()
+    """Return the search of a database that was created last. Raises StorageError where there is none."""
+    studies = [study for study in records.studies.list_all() if "gap" not in study.identity]
     if not studies:
         raise StorageError("this database has no studies", hint="is --home or --storage right?")
     return studies[-1]
+
+
+def refuse_gap(study: StudyRow) -> StudyRow:
+    """Return the study; raises ConfigError where it is a measurement of `tasearch gap`, which has no trials."""
+    if "gap" in study.identity:
+        raise ConfigError(
+            f"study {study.study_name!r} is a measurement of `tasearch gap`: it has no trials and no verdict",
+            hint=f"its command goes on with it and writes its report: {study.config['command']}",
+        )
+    return study
 
 
 def _refuse_foreign(url: Any, study_name: str | None) -> None:

@@ -260,7 +260,8 @@ class Session:
             records.studies.update_config(name, self._config(self.plan))
 
     def _config(self, plan: StudyPlan) -> dict[str, Any]:
-        return study_config(plan, self.dataset, self.device, self._said)
+        budget = {"trials": plan.settings.trials, "replicates": plan.settings.replicates}
+        return study_config(plan, self.dataset, self.device, self._said.model_copy(update=budget))
 
     def _note_budget(self, records: Records, study: ChainStudy, *, announce: bool) -> None:
         """Store the budget that gives what the study has by now, where this call asks for less than is done."""

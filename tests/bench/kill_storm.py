@@ -65,6 +65,7 @@ def storm(
     trials: int,
     *,
     share: float = 0.3,
+    round_seconds: float = 20.0,
     restarts: bool = False,
     away: float = 0.0,
     cut: float = 0.0,
@@ -94,8 +95,9 @@ def storm(
                 workers=workers,
                 trials=trials,
                 share=share,
+                round_seconds=round_seconds,
                 interrupt=interrupt,
-                interrupt_seconds=20.0 if restarts else 5.0,
+                interrupt_seconds=20.0 if restarts else 1.0,
                 most_interruptions=None if restarts else 1,
                 limit_seconds=limit_seconds,
                 seed=seed,
@@ -111,6 +113,8 @@ def main() -> None:
     parser.add_argument("--storage", default="sqlite", help="sqlite, postgresql (one of our own) or a URL")
     parser.add_argument("--workers", type=int, default=48)
     parser.add_argument("--trials", type=int, default=288)
+    parser.add_argument("--share", type=float, default=0.3, help="of the workers, killed in every round")
+    parser.add_argument("--round-seconds", type=float, default=20.0)
     parser.add_argument("--restart-database", action="store_true")
     parser.add_argument("--away", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--cut-network", type=float, default=0.0, metavar="SECONDS")
@@ -126,6 +130,8 @@ def main() -> None:
         options.storage,
         options.workers,
         options.trials,
+        share=options.share,
+        round_seconds=options.round_seconds,
         restarts=options.restart_database,
         away=options.away,
         cut=options.cut_network,
