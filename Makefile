@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
+# Where the environment forbids bytecode caches, each of the suite's thousand processes would compile torch anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: install dev demo test check bench clean
 
 install: $(VENV)/.installed
@@ -28,7 +31,7 @@ demo: install
 	    --limit-train 3000 --epochs 6 --trials 12 --finalists 2 --replicates 5 --max-replicates 5 --workers auto
 
 test: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadscope
 
 bench: dev
 	$(BIN)/python tests/bench/stage_throughput.py
