@@ -35,7 +35,8 @@ def command(
     """Draw the loss around the students of a study without distillation, with it, and with a TA.
 
     Planes through the stored weights along random filter-normalised directions (Li et al. 2018), on training images,
-    for every replicate of the finals (before them: of the search). Nothing is trained. Without STUDY_NAME the newest.
+    for every replicate of the finals (before them: of the search). Nothing is trained. What was found is kept with the
+    study, and its report shows it from then on. Without STUDY_NAME the newest.
     """
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
     _check(resolution, limit)
@@ -46,7 +47,9 @@ def command(
     settings = joining_settings(row.config["settings"], {**flags, "study_name": row.study_name}, os.environ)
 
     from tasearch.cli.display import make_display
-    from tasearch.report.landscape import landscape_view, students_of, to_json, to_text, write_landscape
+    from tasearch.domain.landscape import Landscape
+    from tasearch.report.figure_data.landscape import landscape_info
+    from tasearch.report.landscape import students_of, to_json, to_text, write_landscape
     from tasearch.report.query import load_view
     from tasearch.training.loop import InterruptedStage
     from tasearch.worker.landscape import surfaces_of
@@ -64,7 +67,13 @@ def command(
             display.line("stopped; nothing was written")
             return stop.exit_code
     words = ["tasearch", "landscape", row.study_name, "--resolution", str(resolution), "--limit", str(limit)]
-    view = landscape_view(study, surfaces, num_images=limit, command=shlex.join(words))
+    stored = Landscape(
+        surfaces=tuple(surfaces), num_images=min(limit, study.num_train), command=shlex.join(words)
+    ).to_plain()
+    with open_existing(url) as records:
+        records.studies.update_attrs(row.study_name, {Landscape.ATTR: stored})
+    # From what is stored, so that this page and the study's report say the same to the last digit.
+    view = landscape_info(study, Landscape.from_plain(stored))
     files = write_landscape(view, session.home.report_folder(row.study_name))
     if as_json:
         print_json({**to_json(view), "files": {kind: str(path) for kind, path in files.items()}})

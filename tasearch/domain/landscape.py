@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any, ClassVar
 
+from tasearch.domain.fingerprint import plain
 from tasearch.domain.gap import Series
 from tasearch.domain.spec import ChainSpec
 
@@ -53,6 +55,49 @@ class Surface:
             if 0.0 < one**2 + other**2 <= RADIUS**2 + 1e-12
         ]
         return fmean(inside) - self.centre
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Landscape:
+    """The surfaces around the students of one study, as they are kept with it."""
+
+    ATTR: ClassVar[str] = "landscape"
+    """Under which a study's attrs hold it."""
+
+    surfaces: tuple[Surface, ...]
+    num_images: int
+    """Training images that the loss is averaged over."""
+    command: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON types; losses have six significant digits."""
+        stored: dict[str, Any] = plain(self)
+        for surface in stored["surfaces"]:
+            surface["losses"] = [[float(f"{loss:.6g}") for loss in row] for row in surface["losses"]]
+        return stored
+
+    @classmethod
+    def from_plain(cls, stored: Mapping[str, Any]) -> Landscape:
+        """Read what `to_plain` wrote."""
+        return cls(
+            surfaces=tuple(_surface(surface) for surface in stored["surfaces"]),
+            num_images=stored["num_images"],
+            command=stored["command"],
+        )
+
+
+def _surface(stored: Mapping[str, Any]) -> Surface:
+    student, chain = stored["student"], stored["student"]["chain"]
+    return Surface(
+        student=Student(
+            series=Series(student["series"]),
+            arm=student["arm"],
+            chain=None if chain is None else ChainSpec.from_plain(chain),
+            replicate=student["replicate"],
+        ),
+        steps=tuple(stored["steps"]),
+        losses=tuple(tuple(row) for row in stored["losses"]),
+    )
 
 
 def grid(resolution: int) -> tuple[float, ...]:

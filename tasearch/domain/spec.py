@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from tasearch.domain.fingerprint import added_later, fingerprint, plain
 
@@ -153,6 +155,16 @@ class ChainSpec:
             )
         if self.ta_from == "scratch" and stages != 2:
             raise ValueError(f"a TA from scratch is taught by nobody: only one can teach, got {self.path}")
+
+    @classmethod
+    def from_plain(cls, stored: Mapping[str, Any]) -> ChainSpec:
+        """Read the JSON form of a chain."""
+        return cls(
+            path=tuple(stored["path"]),
+            temperatures=tuple(stored["temperatures"]),
+            kd_weights=tuple(stored["kd_weights"]),
+            ta_from=stored.get("ta_from", "distilled"),
+        )
 
     @property
     def tas(self) -> tuple[str, ...]:

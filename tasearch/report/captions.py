@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tasearch.report import wording
 from tasearch.report.figure_data.capacity import MOST_POINTS, CapacityInfo
 from tasearch.report.figure_data.cost import CostInfo
+from tasearch.report.figure_data.landscape import DEFINITION, METHOD
 from tasearch.report.figure_data.paths import PathsInfo
 from tasearch.report.view import StudyView, heuristic_line
 from tasearch.search.importance import BEST_SHARE
@@ -61,6 +62,7 @@ def captions(view: StudyView, capacity: CapacityInfo, paths: PathsInfo, cost: Co
             "and the best chains with TAs. The axis begins where the curves have settled; the first epochs may lie "
             "below it. The last epoch counts.",
         ),
+        "landscape": ("Loss around one student of each kind", _landscape(view)),
         "cost": ("Where the time went", _cost(cost)),
     }
     return {name: Caption(title=title, text=text) for name, (title, text) in found.items()}
@@ -95,6 +97,15 @@ def _paths(info: PathsInfo) -> str:
     )
     hidden = info.num_paths - sum(node.model == info.columns[-1] for node in info.shown) if info.columns else 0
     return f"{text} The {hidden} weakest of {info.num_paths} paths are left out." if hidden > 0 else text
+
+
+def _landscape(view: StudyView) -> str:
+    text = (
+        "Cross-entropy on training images, on a plane through the weights of the students of one replicate. Across and "
+        "up: two random directions, in units of the norms of the student's filters; the student is the cross in the "
+        "middle. All planes have one scale of colours, which ends where the loss leaves what lies around the students."
+    )
+    return text if view.landscape is None else f"{text} {DEFINITION} {METHOD}"
 
 
 def _cost(info: CostInfo) -> str:

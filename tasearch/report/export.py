@@ -16,9 +16,11 @@ from tasearch.report.figure_data.capacity import capacity_info
 from tasearch.report.figure_data.cost import cost_info
 from tasearch.report.figure_data.curves import curves_info
 from tasearch.report.figure_data.finals import finals_info
+from tasearch.report.figure_data.landscape import landscape_info
 from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figure_data.progress import progress_info
 from tasearch.report.figure_data.response import response_info
+from tasearch.report.landscape import to_json as landscape_json
 from tasearch.report.ranking import ranked_chains
 from tasearch.report.stages import stage_records
 from tasearch.report.view import StudyView, counts, headline, heuristic_line
@@ -66,6 +68,7 @@ def report_json(view: StudyView) -> str:
         "importance": view.importances,
         "progress": progress,
         "curves": curves_info(view),
+        "landscape": None if view.landscape is None else landscape_json(landscape_info(view, view.landscape)),
         "cost": cost_info(view),
         "stages": stage_records(view),
     }
@@ -86,6 +89,7 @@ def report_tables(view: StudyView) -> Mapping[str, str]:
         "trials": view.trials,
         "best_so_far": sorted((*progress.tas, *progress.blkd), key=lambda point: point.trial_number),
         "curves": curves_info(view).curves,
+        "landscape": () if view.landscape is None else landscape_info(view, view.landscape).flatness,
         "cost": cost_info(view).models,
         "stages": stage_records(view),
     }

@@ -16,6 +16,7 @@ from tasearch.report import wording
 from tasearch.report.captions import captions
 from tasearch.report.figure_data.capacity import capacity_info
 from tasearch.report.figure_data.cost import cost_info
+from tasearch.report.figure_data.landscape import landscape_info, lead, sentence
 from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figures import figures
 from tasearch.report.figures.look import DARK
@@ -53,6 +54,7 @@ def render_page(view: StudyView) -> str:
         "seconds": wording.seconds,
     }
     ranking = ranked_chains(view)
+    landscape = None if view.landscape is None else landscape_info(view, view.landscape)
     return environment.get_template("page.html").render(
         view=view,
         headline=headline(view),
@@ -69,6 +71,9 @@ def render_page(view: StudyView) -> str:
         replicates=sorted({row.replicate for row in view.finals}),
         config=list(flat_config(view.config).items()),
         cost=cost,
+        landscape=landscape,
+        landscape_lead=lead(landscape) if landscape else None,
+        landscape_sentences=[sentence(one) for one in landscape.comparisons] if landscape else [],
         captions=captions(view, capacity_info(view), paths_info(view), cost),
         drawn=list(drawn),
         heights={name: figure.layout.height for name, figure in drawn.items()},

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasearch.domain.errors import ConfigError, StorageError, nearest
+from tasearch.domain.landscape import Landscape
 from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
 from tasearch.report.wording import plural
@@ -172,6 +173,7 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
         stages=tuple(stage_details(records.engine, row.study_name)) if full else (),
         importances=chain_importances(trials) if full else (),
         num_retries=num_retries(records.engine, row.study_name) if full else 0,
+        landscape=Landscape.from_plain(row.attrs[Landscape.ATTR]) if full and Landscape.ATTR in row.attrs else None,
         data_hash=config["data"]["content_hash"],
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from tasearch.domain.landscape import Landscape
 from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.wording import plural
@@ -111,6 +112,8 @@ class StudyView:
     """Of the choices that a chain is made of, greatest first."""
     num_retries: int = 0
     """How often a trial or a run of the finals was tried again after an error."""
+    landscape: Landscape | None = None
+    """The loss around the students, where `tasearch landscape` has measured it."""
     data_hash: str = ""
     """SHA-256 over the images and labels of train and val."""
 

@@ -166,14 +166,7 @@ def _final_row(row: Row[Any]) -> FinalRow:
         round=row.round,
         role=Role(row.role),
         arm=row.arm,
-        chain=None
-        if chain is None
-        else ChainSpec(
-            path=tuple(chain["path"]),
-            temperatures=tuple(chain["temperatures"]),
-            kd_weights=tuple(chain["kd_weights"]),
-            ta_from=chain.get("ta_from", "distilled"),
-        ),
+        chain=None if chain is None else ChainSpec.from_plain(chain),
         search_val_accuracy=row.search_val_accuracy,
         replicate=row.replicate,
         fingerprint=row.fingerprint,

@@ -58,6 +58,18 @@ def test_before_the_finals_the_students_of_the_search_are_drawn(
     assert not any(comparison["separated"] for comparison in answer["comparisons"])
 
 
+def test_the_report_of_the_study_shows_what_was_measured(
+    optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optimize()
+    answer = landscape(tmp_path / "home", capsys)
+    out = tmp_path / "out"
+    assert main(["report", "--home", str(tmp_path / "home"), "--out", str(out), "--format", "html,json,csv"]) == 0
+    assert answer["comparisons"][0]["sentence"] in (out / "report.html").read_text()
+    assert json.loads((out / "report.json").read_text())["landscape"]["rises"] == answer["rises"]
+    assert len((out / "landscape.csv").read_text().splitlines()) == 1 + 6
+
+
 def test_lost_weights_are_named(optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     optimize()
     home = tmp_path / "home"

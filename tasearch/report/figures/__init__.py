@@ -10,6 +10,7 @@ from tasearch.report.figure_data.capacity import capacity_info
 from tasearch.report.figure_data.cost import cost_info
 from tasearch.report.figure_data.curves import curves_info
 from tasearch.report.figure_data.finals import finals_info
+from tasearch.report.figure_data.landscape import landscape_info
 from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figure_data.progress import progress_info
 from tasearch.report.figure_data.response import response_info
@@ -18,6 +19,7 @@ from tasearch.report.figures.cost import draw_cost
 from tasearch.report.figures.curves import draw_curves
 from tasearch.report.figures.finals import draw_finals
 from tasearch.report.figures.importance import draw_importance
+from tasearch.report.figures.landscape import draw_landscape
 from tasearch.report.figures.paths import draw_paths
 from tasearch.report.figures.progress import draw_progress
 from tasearch.report.figures.response import draw_response
@@ -44,6 +46,8 @@ def figures(view: StudyView) -> Mapping[str, go.Figure]:
         drawn["progress"] = draw_progress(progress)
     if curves.curves:
         drawn["curves"] = draw_curves(curves)
+    if view.landscape is not None:
+        drawn["landscape"] = draw_landscape(landscape_info(view, view.landscape))
     if cost.models:
         drawn["cost"] = draw_cost(cost)
     return drawn

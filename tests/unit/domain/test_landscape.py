@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tasearch.domain.gap import Series
-from tasearch.domain.landscape import Student, Surface, by_series, grid
+from tasearch.domain.landscape import Landscape, Student, Surface, by_series, grid
+from tasearch.domain.spec import ChainSpec
 
 
 def surface(curvature: float, resolution: int = 5, replicate: int = 1, series: Series = Series.NOKD) -> Surface:
@@ -35,3 +38,18 @@ def test_surfaces_are_grouped_by_series_and_ordered_by_replicate() -> None:
     found = by_series([surface(1.0, replicate=2), surface(1.0, replicate=1), surface(1.0, series=Series.BLKD)])
     assert [one.student.replicate for one in found[Series.NOKD]] == [1, 2]
     assert list(found) == [Series.NOKD, Series.BLKD]
+
+
+def test_a_stored_landscape_reads_back_to_six_digits() -> None:
+    taught = ChainSpec(path=("a", "b"), temperatures=(4.0,), kd_weights=(0.9,))
+    surfaces = tuple(
+        Surface(
+            student=Student(series=Series.BLKD, arm="a > b", chain=chain, replicate=1), steps=(0.0,), losses=((1 / 3,),)
+        )
+        for chain in (taught, None)
+    )
+    stored = Landscape(surfaces=surfaces, num_images=8, command="tasearch landscape s").to_plain()
+    found = Landscape.from_plain(json.loads(json.dumps(stored)))
+    assert [surface.student for surface in found.surfaces] == [surface.student for surface in surfaces]
+    assert found.surfaces[0].losses == ((0.333333,),)
+    assert (found.num_images, found.command) == (8, "tasearch landscape s")

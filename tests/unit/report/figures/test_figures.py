@@ -5,15 +5,19 @@ from dataclasses import replace
 
 import pytest
 
+from tasearch.domain.gap import Series
+from tasearch.domain.landscape import Landscape, Student, Surface
 from tasearch.report.figure_data.capacity import capacity_info
 from tasearch.report.figure_data.cost import cost_info
 from tasearch.report.figure_data.finals import finals_info
+from tasearch.report.figure_data.landscape import landscape_info
 from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figure_data.response import response_info
 from tasearch.report.figures import figures
 from tasearch.report.figures.capacity import draw_capacity
 from tasearch.report.figures.cost import draw_cost
 from tasearch.report.figures.finals import draw_finals
+from tasearch.report.figures.landscape import draw_landscape
 from tasearch.report.figures.look import AMOUNTS, DARK, NAME_WIDTH, amount, short_name
 from tasearch.report.figures.paths import draw_paths
 from tasearch.report.figures.response import draw_response
@@ -28,6 +32,19 @@ from tests.unit.report.factories import (
     make_view_without_finals,
 )
 
+FLAT = Landscape(
+    surfaces=tuple(
+        Surface(
+            student=Student(series=series, arm=series.value, chain=None, replicate=replicate),
+            steps=(-0.5, 0.0, 0.5),
+            losses=((6.0, 5.0, 6.0), (5.0, 1.0 + replicate, 5.0), (6.0, 5.0, 9.0)),
+        )
+        for series in (Series.NOKD, Series.BLKD)
+        for replicate in (1, 2)
+    ),
+    num_images=8,
+    command="tasearch landscape s",
+)
 ALL = ["capacity", "paths", "finals", "response", "importance", "progress", "curves", "cost"]
 
 
@@ -37,6 +54,21 @@ def test_a_whole_study_has_all_figures(view: StudyView) -> None:
 
 def test_a_study_without_trials_and_stages_has_no_figure() -> None:
     assert figures(make_view_without_finals(trials=(), stages=(), importances=())) == {}
+
+
+def test_a_measured_landscape_is_drawn_before_the_cost(view: StudyView) -> None:
+    assert list(figures(replace(view, landscape=FLAT))) == [*ALL[:-1], "landscape", "cost"]
+
+
+def test_a_plane_of_the_first_replicate_is_drawn_for_each_kind_of_student(view: StudyView) -> None:
+    drawn = draw_landscape(landscape_info(view, FLAT))
+    planes = [trace for trace in drawn.data if trace.type == "contour"]
+    assert [trace.customdata[1][1] for trace in planes] == [2.0, 2.0]
+
+
+def test_all_planes_have_one_scale_of_colours(view: StudyView) -> None:
+    planes = [trace for trace in draw_landscape(landscape_info(view, FLAT)).data if trace.type == "contour"]
+    assert len({(trace.zmin, trace.zmax) for trace in planes}) == 1
 
 
 def test_an_empty_ladder_has_no_capacity_figure() -> None:
