@@ -12,6 +12,8 @@ _MOST_HEIGHT = 440
 """Pixels of a card."""
 _TITLE_SPACE = 56
 """Pixels above the plot."""
+_BUTTON_SPACE = 36
+"""Pixels that buttons need between them."""
 
 
 def fitting(figures: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -43,7 +45,9 @@ def _fit_card(name: str, figure: dict[str, Any]) -> None:
     words = name.replace("_", " ").replace("-", " ")
     layout["title"] = {"text": f"tasearch: {words}", "x": 0.01, "xanchor": "left", "y": 0.98, "yanchor": "top"}
     margin = layout.setdefault("margin", {})
-    margin["t"] = max(margin.get("t", 0), _TITLE_SPACE)
+    # Buttons stand on the plot's upper edge, under the title.
+    space = _TITLE_SPACE + (_BUTTON_SPACE if layout.get("updatemenus") else 0)
+    margin["t"] = max(margin.get("t", 0), space)
 
 
 def _without_point_texts(figure: dict[str, Any]) -> dict[str, Any]:

@@ -71,9 +71,10 @@ def captions(view: StudyView, capacity: CapacityInfo, paths: PathsInfo, cost: Co
 def _capacity(view: StudyView, info: CapacityInfo) -> str:
     text = (
         "Each point is one chain: the validation accuracy of its student, trained once on the search replicate, above "
-        "the smallest TA of the chain, the one that teaches the student. Colour and shape say how many TAs the chain "
-        "has; large outlined points are the best temperature and KD weight of each path. Lines: the student without "
-        "distillation (NOKD), with direct distillation (BLKD) and the teacher."
+        "the smallest TA of the chain, the one that teaches the student; around a size they stand side by side, by "
+        "their number of TAs. Colour and shape say how many TAs the chain has; large outlined points are the best "
+        "temperature and KD weight of each path. Lines: the student without distillation (NOKD), with direct "
+        "distillation (BLKD) and the teacher."
     )
     if info.finals:
         text += (
@@ -93,7 +94,8 @@ def _paths(info: PathsInfo) -> str:
         "at the end of one path, with the best validation accuracy it reached there over all temperatures and KD "
         "weights; its colour tells how that compares with the other nodes of the same column. The wider a branch, the "
         "more completed trials and runs of the finals passed through it: a TA is trained once and reused by all of "
-        "them. Dotted branches were trained to choose the TAs' temperature and KD weight, and no chain went on."
+        "them. Through dotted branches none of those passed: most were trained to choose the TAs' temperature and KD "
+        "weight."
     )
     hidden = info.num_paths - sum(node.model == info.columns[-1] for node in info.shown) if info.columns else 0
     return f"{text} The {hidden} weakest of {info.num_paths} paths are left out." if hidden > 0 else text

@@ -7,23 +7,25 @@ import dataclasses
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, get_args, get_type_hints
 
 from tasearch.domain.fingerprint import plain
-from tasearch.domain.result import Interval
+from tasearch.domain.result import Interval, TrialRow
 from tasearch.domain.spec import ChainSpec
-from tasearch.report.figure_data.capacity import capacity_info
-from tasearch.report.figure_data.cost import cost_info
-from tasearch.report.figure_data.curves import curves_info
-from tasearch.report.figure_data.finals import finals_info
-from tasearch.report.figure_data.landscape import landscape_info
-from tasearch.report.figure_data.paths import paths_info
-from tasearch.report.figure_data.progress import progress_info
-from tasearch.report.figure_data.response import response_info
+from tasearch.report.figure_data.capacity import Baseline, CapacityPoint, capacity_info
+from tasearch.report.figure_data.cost import ModelCost, cost_info
+from tasearch.report.figure_data.curves import Curve, curves_info
+from tasearch.report.figure_data.finals import ArmDifference, finals_info
+from tasearch.report.figure_data.landscape import Flatness, landscape_info
+from tasearch.report.figure_data.paths import PathNode, paths_info
+from tasearch.report.figure_data.progress import ProgressPoint, progress_info
+from tasearch.report.figure_data.response import ResponseCell, response_info
 from tasearch.report.landscape import to_json as landscape_json
-from tasearch.report.ranking import ranked_chains
-from tasearch.report.stages import stage_records
+from tasearch.report.ranking import RankedChain, ranked_chains
+from tasearch.report.stages import StageRecord, stage_records
 from tasearch.report.view import StudyView, counts, headline, heuristic_line
+from tasearch.search.importance import Importance
 
 SCHEMA = 1
 """Of the JSON file; grows when a key changes its meaning or goes."""
@@ -76,47 +78,69 @@ def report_json(view: StudyView) -> str:
 
 
 def report_tables(view: StudyView) -> Mapping[str, str]:
-    """Return CSV tables by name; one that has no rows yet is empty. Accuracies are fractions."""
+    """Return CSV tables by name; one that has no rows yet has its header. Accuracies are fractions."""
     capacity, progress = capacity_info(view), progress_info(view)
-    tables: dict[str, Sequence[Any]] = {
-        "ranking": ranked_chains(view),
-        "capacity": capacity.points,
-        "baselines": capacity.baselines,
-        "finals": finals_info(view),
-        "paths": paths_info(view).nodes,
-        "response": response_info(view).cells,
-        "importance": view.importances,
-        "trials": view.trials,
-        "best_so_far": sorted((*progress.tas, *progress.blkd), key=lambda point: point.trial_number),
-        "curves": curves_info(view).curves,
-        "landscape": () if view.landscape is None else landscape_info(view, view.landscape).flatness,
-        "cost": cost_info(view).models,
-        "stages": stage_records(view),
+    flatness = () if view.landscape is None else landscape_info(view, view.landscape).flatness
+    best_so_far = sorted((*progress.tas, *progress.blkd), key=lambda point: point.trial_number)
+    tables: dict[str, tuple[type, Sequence[Any]]] = {
+        "ranking": (RankedChain, ranked_chains(view)),
+        "capacity": (CapacityPoint, capacity.points),
+        "baselines": (Baseline, capacity.baselines),
+        "finals": (ArmDifference, finals_info(view)),
+        "paths": (PathNode, paths_info(view).nodes),
+        "response": (ResponseCell, response_info(view).cells),
+        "importance": (Importance, view.importances),
+        "trials": (TrialRow, view.trials),
+        "best_so_far": (ProgressPoint, best_so_far),
+        "curves": (Curve, curves_info(view).curves),
+        "landscape": (Flatness, flatness),
+        "cost": (ModelCost, cost_info(view).models),
+        "stages": (StageRecord, stage_records(view)),
     }
-    return {name: _csv(rows) for name, rows in tables.items()}
+    return {name: _csv(record, rows) for name, (record, rows) in tables.items()}
 
 
-def _csv(rows: Sequence[Any]) -> str:
-    """Return a table of records, the columns of all of them; nested ones are spread over several."""
-    if not rows:
-        return ""
-    flat = [dict(_cells(row)) for row in rows]
-    columns = list(dict.fromkeys(name for row in flat for name in row))
+def _csv(record: type, rows: Sequence[Any]) -> str:
+    """Return a table of records of one type; what is nested in them is spread over several columns."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, _columns(record), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows(dict(_cells(row)) for row in rows)
     return text.getvalue()
 
 
+@lru_cache
+def _hints(record: Any) -> Mapping[str, Any]:
+    return get_type_hints(record)
+
+
+def _columns(record: type, prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for name, hint in _hints(record).items():
+        nested = _nested(hint)
+        if nested is ChainSpec:
+            found += _columns(ChainSpec, prefix)
+        elif nested is Interval:
+            found += _columns(Interval, f"{prefix}{name}_")
+        else:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def _nested(hint: Any) -> type | None:
+    """Return the record that a field of this type is spread over, be it there or not."""
+    return next((one for one in (ChainSpec, Interval) if hint is one or one in get_args(hint)), None)
+
+
 def _cells(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    hints = _hints(record.__class__)
     for field in dataclasses.fields(record):
         name, value = f"{prefix}{field.name}", getattr(record, field.name)
         if isinstance(value, ChainSpec):
             yield from _cells(value, prefix)
         elif isinstance(value, Interval):
             yield from _cells(value, f"{name}_")
-        else:
+        elif _nested(hints[field.name]) is None:
             yield name, _cell(name, value)
 
 

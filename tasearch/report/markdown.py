@@ -128,7 +128,7 @@ def _response(view: StudyView) -> list[str]:
 def _cost(view: StudyView, info: CostInfo) -> list[str]:
     lines = [
         f"- {wording.plural(view.stages_trained, 'stage')} trained in {wording.duration(view.stage_seconds)}, "
-        f"{view.stages_reused:,} times one reused"
+        f"reused {wording.plural(view.stages_reused, 'time')}"
     ]
     if info.models:
         lines.append(f"- spared by reuse of stages: {wording.duration(info.reused_seconds)}")

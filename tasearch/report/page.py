@@ -51,6 +51,7 @@ def render_page(view: StudyView) -> str:
         "short_count": wording.short_count,
         "duration": wording.duration,
         "number": wording.number,
+        "plural": wording.plural,
         "seconds": wording.seconds,
     }
     ranking = ranked_chains(view)

@@ -164,7 +164,7 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
         ),
         test_opened=opened,
         stages_trained=len(complete),
-        stages_reused=max(0, _asked(trials, finals) + _baselines(stages) - len(complete)),
+        stages_reused=max(0, _asked(trials, finals) + _beside_trials(stages) - len(complete)),
         scratch=_scratch(records, config.get("scratch", {})),
         failure=next(
             (stage.failure for stage in stages if stage.role in BASELINES and stage.state is StageState.FAILED), None
@@ -209,6 +209,7 @@ def _asked(trials: Sequence[TrialRow], finals: Sequence[FinalRow]) -> int:
     return searched + finalists
 
 
-def _baselines(stages: Sequence[StageOutcome]) -> int:
-    """Return how many of teacher and NOKD are there."""
-    return sum(stage.role in BASELINES and stage.state is StageState.COMPLETE for stage in stages)
+def _beside_trials(stages: Sequence[StageOutcome]) -> int:
+    """Return how many stages are there that were asked for outside of trials: teacher, NOKD, and for the sampler."""
+    asked = (*BASELINES, "rung")
+    return sum(stage.role in asked and stage.state is StageState.COMPLETE for stage in stages)

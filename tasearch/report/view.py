@@ -225,7 +225,12 @@ def heuristic_line(view: StudyView) -> str | None:
     named = heuristic_ta(view)
     if named is None:
         missing = ", ".join(untrained(view))
-        return f"Accuracy-midpoint heuristic: not known before `tasearch suggest` has trained {missing}."
+        return (
+            "Accuracy-midpoint heuristic (Mirzadeh et al. 2020: take the TA whose accuracy is nearest the mean of "
+            f"teacher's and student's): not marked, because {missing} {'was' if len(untrained(view)) == 1 else 'were'} "
+            "not trained from labels. “tasearch suggest” with this study's models, data and recipe does that; the next "
+            "report then marks it."
+        )
     said = (
         f"Accuracy-midpoint heuristic (Mirzadeh et al. 2020): {named.ta}, whose {100 * named.val_accuracy:.1f}% val "
         f"accuracy from labels is nearest the mean of teacher and student, {100 * named.target:.1f}%"
@@ -251,4 +256,13 @@ def headline(view: StudyView) -> str:
     done = f"{count.complete} of {plural(view.num_trials_planned, 'trial')} complete"
     if count.complete:
         return f"No verdict yet: {done}, the finals have not begun."
+    if not count.complete and count.failed and not count.running and not count.waiting:
+        return f"No verdict: no trial has completed, {_failures(view)}."
     return f"No verdict yet: {done}."
+
+
+def _failures(view: StudyView) -> str:
+    failed = [trial for trial in view.trials if trial.state is TrialState.FAILED]
+    said = f"{len(failed)} failed"
+    reason = failed[-1].failure
+    return f"{said}, the last because {reason.rstrip('.')}" if reason else said

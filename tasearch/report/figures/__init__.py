@@ -42,7 +42,7 @@ def figures(view: StudyView) -> Mapping[str, go.Figure]:
         drawn["response"] = draw_response(response)
     if view.importances:
         drawn["importance"] = draw_importance(view.importances)
-    if progress.tas or progress.blkd:
+    if progress.tas or progress.blkd or progress.ended:
         drawn["progress"] = draw_progress(progress)
     if curves.curves:
         drawn["curves"] = draw_curves(curves)

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from tasearch.report import wording
 from tasearch.report.figure_data.finals import ArmDifference
-from tasearch.report.figures.look import BLUE, INK, SKY, label, new_figure
+from tasearch.report.figures.look import BLUE, INK, SKY, label, new_figure, short_label
 
 _LABEL_ROOM = 0.44
 """Part of a row, from its mean upwards, that belongs to the chain's name; the zero line stays out of it."""
@@ -55,7 +55,7 @@ def draw_finals(arms: Sequence[ArmDifference]) -> go.Figure:
             xanchor="left",
             y=row + 0.15,
             yanchor="bottom",
-            text=label(arm.chain),
+            text=short_label(arm.chain),
             align="left",
             showarrow=False,
             font={"size": 12},

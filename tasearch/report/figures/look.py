@@ -36,7 +36,7 @@ DARK = {
     PINK: "#e29cc4",
     SKY: "#9ad4f5",
     RED: "#f0803c",
-    **dict(zip(AMOUNTS, ("#24384a", "#2f5575", "#3f7db0", "#6fb0dd", "#c3e3f8"), strict=True)),
+    **dict(zip(AMOUNTS, ("#3a566e", "#3d688c", "#3f7db0", "#6fb0dd", "#c3e3f8"), strict=True)),
 }
 """What takes the place of each colour on a dark page."""
 BY_NUM_TAS = ((BLUE, "circle"), (RED, "square"), (GREEN, "diamond"), (PINK, "triangle-up"))
@@ -115,6 +115,12 @@ def label(chain: ChainSpec) -> str:
     return "<br>".join([path_label(chain.path), pair(chain)])
 
 
+def short_label(chain: ChainSpec) -> str:
+    """Return what `label` does, long names without their middles: for places that cannot grow."""
+    lines = textwrap.wrap(" > ".join(shortened(name) for name in chain.path), PATH_WIDTH, break_on_hyphens=False)
+    return "<br>".join([*map(html.escape, lines), pair(chain)])
+
+
 def path_label(path: Sequence[str]) -> str:
     """Return a path on as many lines as it needs, escaped."""
     lines = textwrap.wrap(" > ".join(path), PATH_WIDTH, break_on_hyphens=False)
@@ -123,10 +129,13 @@ def path_label(path: Sequence[str]) -> str:
 
 def short_name(name: str, width: int = NAME_WIDTH) -> str:
     """Return a model's name for an axis, escaped; one of more characters than `width` loses its middle."""
-    if len(name) > width:
-        half = (width - 1) // 2
-        name = f"{name[:half]}…{name[-half:]}"
-    return html.escape(name)
+    return html.escape(shortened(name, width))
+
+
+def shortened(name: str, width: int = NAME_WIDTH) -> str:
+    """Return a name of at most about `width` characters; a longer one loses its middle."""
+    half = (width - 1) // 2
+    return name if len(name) <= width else f"{name[:half]}…{name[-half:]}"
 
 
 def hover_text(text: str) -> str:

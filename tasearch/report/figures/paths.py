@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from tasearch.report import wording
 from tasearch.report.figure_data.paths import PathNode, PathsInfo
-from tasearch.report.figures.look import AMOUNTS, INK, MUTED, amount, new_figure, path_label, short_name
+from tasearch.report.figures.look import AMOUNTS, INK, MUTED, NAME_WIDTH, amount, new_figure, path_label, short_name
 
 _ROW = 30
 """Height of a branch's end, pixels."""
 _THINNEST, _THICKEST = 1.5, 11.0
 """Widths of a branch that few and that all runs pass, pixels."""
+_MOST_ABREAST = 4
+"""Columns whose headings stand beside each other."""
+_CHARACTERS = 50
+"""Of headings beside each other on a phone."""
 _BEND = 0.55
 """Part of the way to the next column on which a branch leaves its level."""
 _STEPS = 10
@@ -37,7 +42,9 @@ def draw_paths(info: PathsInfo) -> go.Figure:
     _add_key(figure)
     figure.update_xaxes(
         tickvals=list(columns.values()),
-        ticktext=[short_name(name) for name in columns],
+        ticktext=_headings(info.columns),
+        tickangle=0,
+        tickfont={"size": 12},
         range=[-0.12, len(columns) - 0.88],
         showgrid=False,
         showline=False,
@@ -47,8 +54,20 @@ def draw_paths(info: PathsInfo) -> go.Figure:
     figure.update_yaxes(
         range=[rows - 0.3, -0.85], showticklabels=False, showgrid=False, showline=False, ticks="", automargin=False
     )
-    figure.update_layout(showlegend=True, margin={"t": 30, "b": 8, "l": 52, "r": 28})
+    figure.update_layout(
+        showlegend=True, margin={"t": 48 if len(columns) > _MOST_ABREAST else 30, "b": 8, "l": 52, "r": 28}
+    )
     return figure
+
+
+def _headings(names: Sequence[str]) -> list[str]:
+    """Return the names of the columns, short enough for a phone; many stand on two levels in turn."""
+    staggered = len(names) > _MOST_ABREAST
+    width = min(NAME_WIDTH, max(9, _CHARACTERS // len(names) * (2 if staggered else 1)))
+    short = [short_name(name, width) for name in names]
+    if not staggered:
+        return short
+    return [f"{name}<br>\u200b" if index % 2 else f"\u200b<br>{name}" for index, name in enumerate(short)]
 
 
 def _levels(info: PathsInfo) -> dict[tuple[str, ...], float]:

@@ -19,6 +19,13 @@ def test_a_figure_without_a_title_gets_its_name() -> None:
     assert layout["margin"]["t"] > 12
 
 
+def test_buttons_have_room_under_the_title() -> None:
+    layouts: dict[str, Any] = {"plain": {}, "switched": {"updatemenus": [{}]}}
+    kept, _ = fitting({name: json.dumps({"data": [], "layout": layout}) for name, layout in layouts.items()})
+    tops = {name: json.loads(text)["layout"]["margin"]["t"] for name, text in kept.items()}
+    assert tops["switched"] > tops["plain"] + 30
+
+
 def test_a_title_stays() -> None:
     assert fitted(data=[], layout={"title": {"text": "mine"}})["layout"]["title"] == {"text": "mine"}
 

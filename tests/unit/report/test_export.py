@@ -65,8 +65,15 @@ def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
 
 
 @pytest.mark.parametrize("name", ["ranking", "finals", "paths", "stages", "importance"])
-def test_a_study_without_trials_has_empty_tables(name: str) -> None:
-    assert report_tables(make_view_without_finals(trials=(), stages=(), importances=()))[name] == ""
+def test_a_study_without_trials_has_tables_of_a_header(name: str) -> None:
+    tables = report_tables(make_view_without_finals(trials=(), stages=(), importances=()))
+    assert len(tables[name].splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["ranking", "finals", "trials", "curves"])
+def test_the_columns_of_a_table_do_not_depend_on_its_rows(view: StudyView, name: str) -> None:
+    empty = report_tables(make_view_without_finals(trials=(), stages=(), importances=()))
+    assert report_tables(view)[name].splitlines()[0] == empty[name].splitlines()[0]
 
 
 def test_a_study_without_trials_is_valid_json() -> None:

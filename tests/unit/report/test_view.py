@@ -119,6 +119,12 @@ def test_before_the_finals_the_headline_says_how_far_the_search_is() -> None:
     )
 
 
+def test_where_all_trials_failed_the_headline_says_why() -> None:
+    failed = make_trial(0, make_chain("plain10", "plain2"), None, state=TrialState.FAILED, failure="the loss is nan")
+    view = make_view_without_finals(trials=(failed,))
+    assert headline(view) == "No verdict: no trial has completed, 1 failed, the last because the loss is nan."
+
+
 def test_during_the_finals_the_headline_counts_trained_runs() -> None:
     rows = [replace(row, test_accuracy=None) for row in make_finals()]
     rows = [replace(row, val_accuracy=None) if row.replicate > 3 else row for row in rows]
@@ -141,7 +147,8 @@ SCRATCH = {"plain10": 0.84, "plain8": 0.80, "plain6": 0.76, "plain4": 0.71, "pla
 
 def test_the_heuristic_is_not_known_before_every_model_was_trained_from_labels() -> None:
     line = heuristic_line(make_view(scratch={name: SCRATCH[name] for name in ("plain10", "plain8", "plain2")}))
-    assert line == ("Accuracy-midpoint heuristic: not known before `tasearch suggest` has trained plain6, plain4.")
+    assert line is not None
+    assert "not marked, because plain6, plain4 were not trained from labels" in line
 
 
 def test_the_heuristic_names_a_ta_and_is_held_against_the_chain_that_leads() -> None:

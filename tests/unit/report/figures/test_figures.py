@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tasearch.domain.gap import Series
 from tasearch.domain.landscape import Landscape, Student, Surface
+from tasearch.domain.result import TrialState
 from tasearch.report.figure_data.capacity import capacity_info
 from tasearch.report.figure_data.cost import cost_info
 from tasearch.report.figure_data.finals import finals_info
 from tasearch.report.figure_data.landscape import landscape_info
-from tasearch.report.figure_data.paths import paths_info
+from tasearch.report.figure_data.paths import PathNode, PathsInfo, paths_info
 from tasearch.report.figure_data.response import response_info
 from tasearch.report.figures import figures
 from tasearch.report.figures.capacity import draw_capacity
@@ -45,6 +47,15 @@ FLAT = Landscape(
     num_images=8,
     command="tasearch landscape s",
 )
+NODE: dict[str, Any] = {
+    "stages": 1,
+    "runs": 1,
+    "best_val_accuracy": 0.5,
+    "temperature": 4.0,
+    "kd_weight": 0.9,
+    "standing": 0.5,
+    "seconds": 1.0,
+}
 ALL = ["capacity", "paths", "finals", "response", "importance", "progress", "curves", "cost"]
 
 
@@ -69,6 +80,20 @@ def test_a_plane_of_the_first_replicate_is_drawn_for_each_kind_of_student(view: 
 def test_all_planes_have_one_scale_of_colours(view: StudyView) -> None:
     planes = [trace for trace in draw_landscape(landscape_info(view, FLAT)).data if trace.type == "contour"]
     assert len({(trace.zmin, trace.zmax) for trace in planes}) == 1
+
+
+def test_a_search_in_which_all_failed_still_shows_when() -> None:
+    failed = make_trial(0, make_chain("plain10", "plain2"), None, state=TrialState.FAILED, failure="the loss is nan")
+    assert "progress" in figures(make_view_without_finals(trials=(failed,), stages=(), importances=()))
+
+
+def test_headings_of_a_long_path_stand_on_two_levels_and_keep_their_names() -> None:
+    names = ("resnet110", "resnet56", "resnet44", "resnet32", "resnet20", "resnet8")
+    nodes = tuple(PathNode(path=names[:end], **NODE) for end in range(1, len(names) + 1))
+    ticks = draw_paths(PathsInfo(columns=names, nodes=nodes, shown=nodes, num_paths=1)).layout.xaxis
+    assert [text.replace("<br>", "").strip("\u200b") for text in ticks.ticktext] == list(names)
+    assert [text.startswith("\u200b") for text in ticks.ticktext] == [True, False] * 3
+    assert ticks.tickangle == 0
 
 
 def test_an_empty_ladder_has_no_capacity_figure() -> None:
