@@ -11,6 +11,7 @@ from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.report.query import find_study, newest_study, refuse_gap
 from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.home import Home
+from tasearch.stores.reading import open_readable, readable_url
 from tasearch.stores.records import Records, has_records, open_records
 from tasearch.stores.studies import StudyRow
 
@@ -42,6 +43,19 @@ def open_existing(url: str) -> Iterator[Records]:
     if not has_records(url):
         raise StorageError("this database has no studies of tasearch", hint="is --home or --storage right?")
     records = open_records(url)
+    try:
+        yield records
+    finally:
+        records.close()
+
+
+@contextmanager
+def open_to_read(url: str) -> Iterator[Records]:
+    """Give the records of a database that is not to be changed, closed at the end of the block.
+
+    Raises StorageError where tasearch has never written to it, or an older version of it has.
+    """
+    records = open_readable(readable_url(url))
     try:
         yield records
     finally:

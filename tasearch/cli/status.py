@@ -23,7 +23,7 @@ from tasearch.cli.options import (
 @output_options
 def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
     """Show where a study stands, running or ended; without STUDY_NAME the newest of the database."""
-    from tasearch.cli.existing import choose_study, existing_page, existing_url, open_existing
+    from tasearch.cli.existing import choose_study, existing_page, open_to_read, readable_database
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text
     from tasearch.report.wording import printable
@@ -31,8 +31,8 @@ def command(study_name: str | None, as_json: bool, quiet: bool, verbose: bool, d
 
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
     settings = location_from(flags)
-    url = existing_url(settings)
-    with open_existing(url) as records:
+    url = readable_database(settings)
+    with open_to_read(url) as records:
         row = choose_study(records, study_name or settings.study_name)
         found = records.workers.all(row.study_name)
     workers = [(worker_id, Snapshot.from_payload(payload), age) for worker_id, payload, age in found]

@@ -21,11 +21,11 @@ from tasearch.cli.options import (
 @output_options
 def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
     """List the studies of a database, oldest first."""
-    from tasearch.cli.existing import existing_url, open_existing
+    from tasearch.cli.existing import open_to_read, readable_database
     from tasearch.report.wording import printable
 
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
-    with open_existing(existing_url(location_from(flags))) as records:
+    with open_to_read(readable_database(location_from(flags))) as records:
         rows = records.studies.list_all()
     if as_json:
         print_json(

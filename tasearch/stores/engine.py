@@ -5,6 +5,7 @@ Optuna's engine on the same database gets the same treatment through `engine_kwa
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
 import time
@@ -223,7 +224,9 @@ def _check_sqlite(url: URL, shown: str, must_exist: bool, *, to_read: bool) -> N
     except OSError as error:
         raise StorageError(
             f"cannot use the SQLite file {path}: {error.strerror or error}",
-            hint="choose a file in a folder that exists and where you may " + ("read" if to_read else "write"),
+            hint="free some space there, then run the same command again: no table was half-written"
+            if error.errno == errno.ENOSPC
+            else "choose a file in a folder that exists and where you may " + ("read" if to_read else "write"),
         ) from error
 
 

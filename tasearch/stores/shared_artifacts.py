@@ -41,11 +41,14 @@ class Mark:
     """When it was left: seconds since 1970 by the clock of the location."""
 
 
-def check_shared(records: Records, study_name: str, artifacts: ArtifactStore, owner: str) -> None:
+def check_shared(
+    records: Records, study_name: str, artifacts: ArtifactStore, owner: str, *, joins: bool = False
+) -> None:
     """Check that the artifacts of this worker are those of the study's other workers; to be called when it joins.
 
     `owner` is `current_owner()` of this process. Where no other worker lives the study moves to this location, and that
-    is logged. Raises StorageError where others live and keep their artifacts elsewhere, or for an unknown study.
+    is logged; one that only `joins` never moves it. Raises StorageError where the study's artifacts are elsewhere and
+    may not move, or for an unknown study.
     """
     while True:
         row = records.studies.find(study_name)
@@ -55,6 +58,8 @@ def check_shared(records: Records, study_name: str, artifacts: ArtifactStore, ow
         if mark is not None and artifacts.has_note(mark["token"]):
             records.studies.edit_attrs(study_name, lambda attrs, now: _seen(attrs, owner, now))
             return
+        if mark is not None and joins:
+            raise _elsewhere(study_name, mark["location"], artifacts.place)
         token = secrets.token_hex(16)
         # The note first: a mark that is recorded can be found.
         artifacts.write_note(token, _note(study_name, database_name(records.engine.url)))
@@ -144,6 +149,13 @@ def _moved(records: Records, study_name: str, old: str | None, new: dict[str, st
         return attrs | {_KEY: new | {"joined": {owner: now}}}
 
     return bool(records.studies.edit_attrs(study_name, edit)[_KEY]["token"] == new["token"])
+
+
+def _elsewhere(study_name: str, theirs: str, ours: str) -> StorageError:
+    return StorageError(
+        f"study {study_name!r} keeps its artifacts at {theirs}, and this worker would keep them elsewhere, at {ours}",
+        hint="join with --artifacts or --home of the study; `tasearch optimize` with the study's flags moves it",
+    )
 
 
 def _not_shared(study_name: str, theirs: str, ours: str, worker: str) -> StorageError:

@@ -27,6 +27,7 @@ from tasearch.worker.finals import FinalsWorker
 from tasearch.worker.forecast import predicted_seconds
 from tasearch.worker.local_workers import LocalWorkers
 from tasearch.worker.progress import Display, Progress
+from tasearch.worker.same_code import check_code
 from tasearch.worker.session import Session, StageCounts, first_snapshot, study_config
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.study_plan import StudyPlan
@@ -85,7 +86,8 @@ class GapSession(Session):
         try:
             with self._guard.undone_if_refused():
                 self._register(records, joins=joins)
-            check_shared(records, self.plan.study_name, self.artifacts, current_owner())
+            check_code(records, self.plan.study_name, current_owner(), joins=joins)
+            check_shared(records, self.plan.study_name, self.artifacts, current_owner(), joins=joins)
             self.home.prepare()
             self.stop.is_watched = True
             work = functools.partial(_work, self.vary)

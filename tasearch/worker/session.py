@@ -43,6 +43,7 @@ from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
+from tasearch.worker.same_code import check_code
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.stored_study import data_request
@@ -112,7 +113,8 @@ class Session:
                 study = self._open_study(records)
             try:
                 # Only now: a database that cannot be used leaves nothing behind among the artifacts.
-                check_shared(records, self.plan.study_name, self.artifacts, current_owner())
+                check_code(records, self.plan.study_name, current_owner(), joins=joins)
+                check_shared(records, self.plan.study_name, self.artifacts, current_owner(), joins=joins)
             except BaseException:
                 study.close()
                 raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from tasearch.stores.hurry import hurry, no_hurry
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOPPING = b"\nstopping after this step; once more ends at once\n"
 _SHOW_CURSOR = b"\x1b[?25h"
 """The live display hides the cursor; a process that ends at once must bring it back."""
@@ -50,20 +52,51 @@ def stop_on_signals() -> Iterator[StopFlag]:
 
     def handle(signum: int, _frame: FrameType | None) -> None:
         if flag.is_set:
-            # Nothing is lost: a stage is only ever recorded after its bytes are stored.
-            if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), _SHOW_CURSOR)
-            os._exit(128 + signum)
+            # The second one; whoever counts them ends the process.
+            return
         flag.request(signum)
         if not flag.is_watched:
             raise KeyboardInterrupt
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), _STOPPING)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _end_at_the_second():
+        before = {number: signal.signal(number, handle) for number in _SIGNALS}
+        try:
+            yield flag
+        finally:
+            no_hurry()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _end_at_the_second() -> Iterator[None]:
+    """End the process at the second signal, counted where it arrives.
+
+    Python runs handlers between bytecodes of the main thread and merges signals that came during one long call, in
+    torch or in a database's driver; the bytes of its wakeup descriptor are written at once, one for each.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def count() -> None:
+        seen = 0
+        while byte := os.read(reader, 1):
+            seen += byte[0] in _SIGNALS
+            if seen == 2:
+                # Nothing is lost: a stage is only ever recorded after its bytes are stored.
+                if sys.stderr.isatty():
+                    os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+                os._exit(128 + byte[0])
+
+    counter = threading.Thread(target=count, name="second signal", daemon=True)
+    counter.start()
     try:
-        yield flag
+        yield
     finally:
-        no_hurry()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.close(writer)
+        counter.join()
+        os.close(reader)

@@ -86,6 +86,17 @@ def test_a_study_without_living_workers_moves_and_says_so(
         check_shared(records, study, here, ELSEWHERE)
 
 
+def test_a_worker_that_only_joins_never_moves_a_study(
+    records: Records, study: str, here: ArtifactStore, there: ArtifactStore
+) -> None:
+    dead = current_owner().replace(current_owner().split(":")[1], "4194304")
+    check_shared(records, study, here, dead)
+    before = token(records)
+    with pytest.raises(StorageError, match=r"at .*/here .* would keep them elsewhere, at .*/there"):
+        check_shared(records, study, there, current_owner(), joins=True)
+    assert (token(records), marks_of(there)) == (before, [])
+
+
 def test_workers_on_s3_see_each_other(records: Records, study: str, bucket: str, here: ArtifactStore) -> None:
     check_shared(records, study, ArtifactStore(f"{bucket}/artifacts"), ELSEWHERE)
     check_shared(records, study, ArtifactStore(f"{bucket}/artifacts"), current_owner())

@@ -170,3 +170,12 @@ def test_a_full_disk(ill: Any, records: Records, monkeypatch: pytest.MonkeyPatch
     found = ill()
     assert "500 MB are free where it lies" in found["database"][0]
     assert "0.5 GB free" in found["home"][0]
+
+
+def test_tables_of_another_optuna_are_wrong(ill: Any, home: Path, records: Records) -> None:
+    with sqlite3.connect(home / "studies.db") as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.execute("INSERT INTO alembic_version VALUES ('v9.0.0.a')")
+        connection.execute("CREATE TABLE version_info (version_info_id INT, schema_version INT, library_version TEXT)")
+        connection.execute("INSERT INTO version_info VALUES (1, 99, '9.0.0')")
+    assert any("at version v9.0.0.a" in text for text in ill()["database"])

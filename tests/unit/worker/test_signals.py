@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -42,3 +45,24 @@ def test_after_a_signal_nobody_waits_long_for_a_store(monkeypatch: pytest.Monkey
         hurry.pause(600.0)
         assert hurry.is_out_of_time()
     assert not hurry.is_out_of_time()
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.2])
+def test_a_second_signal_ends_the_process_even_during_one_long_call(gap: float) -> None:
+    # Python runs no handler before a call of C comes back; the thread that is paused must not be the one that counts.
+    script = (
+        "import hashlib\n"
+        "from tasearch.worker.signals import stop_on_signals\n"
+        "with stop_on_signals() as flag:\n"
+        "    flag.is_watched = True\n"
+        "    print('ready', flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(gap)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
