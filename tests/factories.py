@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tasearch.data.dataset import Dataset, Split, hash_splits
+from tasearch.data.dataset import ClassCounts, Dataset, Split, hash_splits
 from tasearch.domain.spec import DataSpec, Distillation, ModelSpec, Recipe, StageSpec
 
 CPU = torch.device("cpu")
@@ -38,7 +38,8 @@ def make_dataset(*, shift: int = 1, flip: bool = False, num_train: int = 96) -> 
         shift=shift,
         flip=flip,
     )
-    return Dataset(spec, train, val, test, ("a", "b", "c", "d"), hash_splits(test))
+    counts = ClassCounts(train=(num_train // 4,) * 4, val=(12,) * 4, test=(12,) * 4)
+    return Dataset(spec, train, val, test, ("a", "b", "c", "d"), hash_splits(test), counts)
 
 
 def make_recipe(**changes: object) -> Recipe:

@@ -28,7 +28,7 @@ from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.stages import StageClaim, StageRecords, StageState
 from tasearch.training.device import environment
-from tasearch.training.evaluate import accuracy, evaluation_batch, logits_table
+from tasearch.training.evaluate import evaluation_batch, logits_table, score
 from tasearch.training.loop import StageData, fit
 from tasearch.training.weights import load_weights
 
@@ -119,11 +119,17 @@ class StageRunner:
         return (row.lease_left or 0.0) > 0 and not is_known_dead(str(row.owner))
 
     def test_accuracy(self, spec: StageSpec) -> float:
-        """Return the accuracy of a trained stage on the test set; only the finals may ask."""
+        """Return the accuracy, in the metric of the stage, on the test set; only the finals may ask."""
         if self._test is None:
             self._test = ViewSource(open_test(self._dataset), self._dataset.spec, self._statistics, self._device)
         try:
-            return accuracy(self._net(spec), self._test, precision=spec.recipe.precision, tick=self._watcher.poll)
+            return score(
+                self._net(spec),
+                self._test,
+                metric=spec.metric,
+                precision=spec.recipe.precision,
+                tick=self._watcher.poll,
+            )
         finally:
             self._dataset.close()
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.domain.spec import ChainSpec, DataSpec, Distillation, ModelSpec, Recipe, StageSpec
 
 SEARCH_REPLICATE = 0
@@ -24,6 +25,7 @@ class StagePlanner:
     other_recipes: Mapping[str, Recipe] = field(default_factory=dict)
     """By model, where a recipe has other values for another family of nets."""
     kl_reduction: str = "batchmean"
+    metric: str = ACCURACY
 
     def recipe_of(self, name: str) -> Recipe:
         """Return what a model is trained with."""
@@ -80,4 +82,5 @@ class StagePlanner:
             data=self.data,
             replicate=replicate,
             numerics_version=self.numerics_version,
+            metric=self.metric,
         )

@@ -40,6 +40,7 @@ def note_study(url: str, study_name: str, say: Callable[[str], None]) -> None:
             dataset=view.dataset,
             command=view.command,
             trials=view.trials,
+            measure=view.measure,
         )
         stages = {
             stage.fingerprint: StageFacts(val_accuracy=stage.val_accuracy, seconds=stage.seconds) for stage in outcomes

@@ -121,12 +121,14 @@ def _command(study_name: str, chain: int | None, formats: tuple[str, ...], out: 
 
 
 def _said(facts: dict[str, Any], folder: Path) -> str:
+    from tasearch.domain.metric import in_words
     from tasearch.report.wording import percent, printable
 
     accuracy = facts["accuracy"]
     tested = "" if accuracy["test"] is None else f", test {percent(accuracy['test'])}"
     lines = [
-        f"{facts['arm']}, replicate {facts['stage']['replicate']}: val accuracy {percent(accuracy['val'])}{tested}"
+        f"{facts['arm']}, replicate {facts['stage']['replicate']}: val {in_words(facts['metric'])} "
+        f"{percent(accuracy['val'])}{tested}"
     ]
     for one in facts["checks"]:
         lines.append(

@@ -114,6 +114,7 @@ def _answer(found: Reproduction, study_name: str, number: int, chain: ChainSpec)
         "study_name": study_name,
         "trial": number,
         "chain": chain.label,
+        "metric": found.metric,
         "identical": found.identical,
         "accuracy_before": found.student.before.val_accuracy,
         "accuracy_after": found.student.after.val_accuracy,
@@ -135,16 +136,18 @@ def _answer(found: Reproduction, study_name: str, number: int, chain: ChainSpec)
 
 
 def _said(found: Reproduction, number: int, chain: ChainSpec) -> str:
+    from tasearch.domain.metric import in_words
     from tasearch.report.wording import percent, points, printable
 
     before, after = found.student.before.val_accuracy, found.student.after.val_accuracy
     verdict = "the weights are the same bits" if found.identical else "the weights are not the same bits"
     lines = [f"trial {number}, {chain.label}: {verdict}"]
-    lines.append(f"val accuracy then {percent(before)}, now {percent(after)} ({points(after - before)} points)")
+    measure = in_words(found.metric)
+    lines.append(f"val {measure} then {percent(before)}, now {percent(after)} ({points(after - before)} points)")
     for stage in found.stages:
         same = "same bits" if stage.identical else "other bits"
         now, then = percent(stage.after.val_accuracy), percent(stage.before.val_accuracy)
-        lines.append(f"  {stage.label}: {same}, val accuracy {then} then, {now} now")
+        lines.append(f"  {stage.label}: {same}, val {measure} {then} then, {now} now")
     if found.differences:
         lines += ["what differs from then:", *(f"  {line}" for line in found.differences)]
     elif not found.identical:

@@ -9,7 +9,7 @@ import click
 from tasearch.cli.options import configure_logging, output_options, print_json, settings_from, settings_options
 
 _SETTINGS = (
-    *("teacher", "student", "dataset", "data_dir", "image_size", "limit_train", "augment", "tas"),
+    *("teacher", "student", "dataset", "data_dir", "image_size", "limit_train", "augment", "metric", "tas"),
     *("recipe", "epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "precision"),
     *("device", "threads", "checkpoint_seconds", "home", "storage", "artifacts"),
 )
@@ -28,6 +28,7 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
     settings = settings_from(flags)
 
     from tasearch.cli.display import make_display
+    from tasearch.domain.metric import in_words
     from tasearch.training.loop import InterruptedStage
     from tasearch.worker.session import Session
     from tasearch.worker.signals import stop_on_signals
@@ -43,6 +44,7 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
             {
                 "teacher": found.teacher,
                 "student": found.student,
+                "metric": settings.metric,
                 "ta": found.midpoint.ta,
                 "target_val_accuracy": found.midpoint.target,
                 "val_accuracies": dict(found.val_accuracies),
@@ -52,8 +54,8 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
         )
         return 0
     click.echo(
-        f"{found.midpoint.ta}: {100 * found.midpoint.val_accuracy:.1f}% val accuracy from labels, nearest the mean of "
-        f"{found.teacher} and {found.student}, {100 * found.midpoint.target:.1f}%"
+        f"{found.midpoint.ta}: {100 * found.midpoint.val_accuracy:.1f}% val {in_words(settings.metric)} from labels, "
+        f"nearest the mean of {found.teacher} and {found.student}, {100 * found.midpoint.target:.1f}%"
     )
     for name, value in found.val_accuracies.items():
         click.echo(f"  {name:<12} {found.capacities[name].num_params:>12,} parameters  {100 * value:5.1f}%")

@@ -32,6 +32,7 @@ FREE = frozenset(
         "replicates",
         "max_replicates",
         "device",
+        "latency_device",
         "threads",
         "workers",
         "checkpoint_seconds",
@@ -90,12 +91,20 @@ class Settings(BaseModel):
 
     teacher: str = Field(description="Large model that is to be imitated, e.g. resnet110 or plain10.")
     student: str = Field(description="Small model that is wanted, e.g. resnet8 or plain2.")
-    dataset: str = Field("cluttered-digits", description="cluttered-digits, cifar10, cifar100 or folder:PATH.")
+    dataset: str = Field(
+        "cluttered-digits", description="cluttered-digits, cifar10, cifar100, folder:PATH or a callable MODULE:NAME."
+    )
     data_dir: Path | None = Field(None, description="Where datasets are kept or downloaded to. [HOME/data]")
     image_size: int | None = Field(None, ge=1, description="Height and width in pixels. [by dataset]")
     limit_train: int | None = Field(None, ge=1, description="Train on a stratified subset of N images.")
     augment: Literal["none", "shift", "shift+flip"] | None = Field(
         None, description="Random views in training: none, shift or shift+flip. [by recipe and dataset]"
+    )
+
+    metric: Literal["accuracy", "balanced-accuracy"] = Field(
+        "accuracy",
+        description="What everything is judged by and reported in: accuracy, or balanced-accuracy (its mean over the "
+        "classes, for imbalanced data).",
     )
 
     tas: Names | None = Field(None, description="Candidate TAs, comma separated. [same family, at most 6]")
@@ -178,6 +187,9 @@ class Settings(BaseModel):
     )
     gpus_per_worker: FiniteFloat | None = Field(
         None, gt=0, le=1, description="The GPU, or the part of one, that Ray gives each worker, e.g. 0.125. [none]"
+    )
+    latency_device: Literal["cpu", "cuda"] | None = Field(
+        None, description="Where the models' latency is measured: cpu or cuda. [where the study is trained]"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")

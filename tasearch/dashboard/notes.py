@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasearch.dashboard.markdown import escaped, table
+from tasearch.domain.metric import ACCURACY
 from tasearch.domain.result import TrialRow, TrialState
 from tasearch.domain.spec import ChainSpec, spelled
 from tasearch.search.browsing import TrialPlace
@@ -44,6 +45,8 @@ class StudyFacts:
     command: str
     """The command line that reproduces the study."""
     trials: tuple[TrialRow, ...]
+    measure: str = ACCURACY
+    """What accuracies are called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +74,7 @@ def study_note(facts: StudyFacts, *, num_noted: int, left_out: Sequence[str] = (
         "The best trial shown here is the best on validation data in one replicate, chosen among many, which flatters "
         "it. The sentence above comes from the finals instead: the best chains, direct distillation (BLKD) and no "
         "distillation (NOKD) again on fresh replicates. Finals are no trials; `tasearch report` shows them in full.",
+        *([f"Every accuracy is {facts.measure}, the mean over the classes."] if facts.measure != ACCURACY else []),
         "## How to read the columns",
         table(("column", "meaning"), _COLUMNS).replace("--:", "---"),
         "The figures of the report are on this study's first page, and the note of a trial shows its chain by stages.",
@@ -84,14 +88,14 @@ def study_note(facts: StudyFacts, *, num_noted: int, left_out: Sequence[str] = (
     return "\n\n".join(paragraphs)
 
 
-def trial_note(row: TrialRow, place: TrialPlace, stages: Mapping[str, StageFacts]) -> str:
+def trial_note(row: TrialRow, place: TrialPlace, stages: Mapping[str, StageFacts], measure: str = ACCURACY) -> str:
     """Return the note of a trial that has ended: its chain, and what its stages came to."""
     if row.chain is None:
         paragraphs = ["No chain of the search space."]
     else:
         paragraphs = [f"**{_path(row.chain.path)}**", _stage_table(row, row.chain, place, stages)]
     if row.val_accuracy is not None:
-        paragraphs.append(f"Validation accuracy of the student: **{_percent(row.val_accuracy)}**")
+        paragraphs.append(f"Validation {measure} of the student: **{_percent(row.val_accuracy)}**")
     if row.duplicate_of is not None:
         paragraphs.append(f"Trial {row.duplicate_of} had this chain before: answered from there, nothing was trained.")
     if row.stopped is not None:
@@ -128,7 +132,7 @@ def _stage_table(row: TrialRow, chain: ChainSpec, place: TrialPlace, stages: Map
                 how,
             )
         )
-    header = ("stage", "temperature", "KD weight", "val accuracy", "seconds", "trained or reused")
+    header = ("stage", "temperature", "KD weight", "val", "seconds", "trained or reused")
     return table(header, lines)
 
 

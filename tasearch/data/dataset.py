@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -61,6 +61,15 @@ class TooLarge:
     limit_bytes: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassCounts:
+    """How many images each class has, in the order of the classes' names."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Train and val for everyone; test only through `tasearch.data.splits.open_test` (invariant 5)."""
@@ -72,8 +81,11 @@ class Dataset:
     class_names: tuple[str, ...]
     test_hash: str
     """SHA-256 over the test images and labels."""
+    class_counts: ClassCounts
     too_large: TooLarge | None = None
     """None where the images are in memory."""
+    remarks: tuple[str, ...] = ()
+    """What was done to images that were not plain RGB, one sentence each."""
 
     @property
     def num_test(self) -> int:
@@ -95,6 +107,7 @@ class Source:
     """None: to be carved from train."""
     test: Split
     class_names: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,7 +125,7 @@ class DataRequest:
     """Which data a user asks for."""
 
     name: str
-    """`cluttered-digits`, `cifar10`, `cifar100` or `folder:PATH`."""
+    """`cluttered-digits`, `cifar10`, `cifar100`, `folder:PATH` or a callable `module:name`."""
     data_dir: Path
     """Where downloads and decoded copies are kept."""
     image_size: int | None = None
@@ -125,6 +138,8 @@ class DataRequest:
     """Most memory that images may take; None: a share of what is free. A folder's stay in their files above it."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where the views will be cut: its memory counts too."""
+    objects: tuple[Any, Any] | None = None
+    """Train and test set handed over in Python; `name` is what they are called then."""
 
 
 def hash_splits(*splits: Split) -> str:

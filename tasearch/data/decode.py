@@ -24,7 +24,7 @@ def decode(path: str, size: int) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             # JPEG only: decodes at half, quarter or eighth size where that is still large enough.
             image.draft(None, (2 * size, 2 * size))
-            pixels = np.asarray(_square(to_rgb(image, path), size))
+            pixels = np.asarray(squared(to_rgb(image, path), size))
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     return pixels.transpose(2, 0, 1)
@@ -61,7 +61,8 @@ def to_rgb(image: Image.Image, path: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _square(image: Image.Image, size: int) -> Image.Image:
+def squared(image: Image.Image, size: int) -> Image.Image:
+    """Return the image with its shorter side resized to `size`, then its centre."""
     width, height = image.size
     if (width, height) == (size, size):
         return image

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from tasearch.data import cifar, cluttered_digits, folder
-from tasearch.data.dataset import AnySplit, DataRequest, Dataset, FileSource, Source, Split, hash_splits
+import torch
+
+from tasearch.data import cifar, cluttered_digits, folder, given
+from tasearch.data.dataset import (
+    AnySplit,
+    ClassCounts,
+    DataRequest,
+    Dataset,
+    FileSource,
+    Source,
+    Split,
+    hash_splits,
+)
 from tasearch.data.file_split import FileSplit
 from tasearch.data.memory import bytes_of, in_gigabytes, padding_of
 from tasearch.data.splits import carve_val, limit_train
 from tasearch.data.survey import OnRead, survey
+from tasearch.domain.dotted_path import is_dotted_path
 from tasearch.domain.errors import DataError, nearest
 from tasearch.domain.spec import DataSpec
 
 AUGMENTATIONS = ("none", "shift", "shift+flip")
-FOLDER = "folder:PATH"
+FOLDER, GIVEN = "folder:PATH", "MODULE:CALLABLE"
 
-_DEFAULT_EPOCHS = {cluttered_digits.NAME: 10, "cifar10": 160, "cifar100": 160, FOLDER: 60}
+_DEFAULT_EPOCHS = {cluttered_digits.NAME: 10, "cifar10": 160, "cifar100": 160, FOLDER: 60, GIVEN: 60}
 _DEFAULT_AUGMENT = {
     cluttered_digits.NAME: "shift",
     "cifar10": "shift+flip",
     "cifar100": "shift+flip",
     # Whether a mirrored image is still of its class cannot be known.
     FOLDER: "shift",
+    GIVEN: "shift",
 }
 
 
 def known_datasets() -> list[str]:
-    """Return the names of all datasets; `folder:PATH` stands for any path."""
+    """Return the names of all datasets; `folder:PATH` and `MODULE:CALLABLE` stand for any of their form."""
     return list(_DEFAULT_EPOCHS)
 
 
@@ -59,8 +72,23 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
         shift=0 if augment == "none" else padding_of(image_size),
         flip=augment == "shift+flip",
     )
-    too_large = source.too_large if isinstance(source, FileSource) else None
-    return Dataset(spec, train, val, test, source.class_names, test_hash, too_large)
+    return Dataset(
+        spec,
+        train,
+        val,
+        test,
+        source.class_names,
+        test_hash,
+        ClassCounts(
+            **{name: _per_class(split, spec) for name, split in (("train", train), ("val", val), ("test", test))}
+        ),
+        too_large=source.too_large if isinstance(source, FileSource) else None,
+        remarks=source.remarks if isinstance(source, Source) else (),
+    )
+
+
+def _per_class(split: AnySplit, spec: DataSpec) -> tuple[int, ...]:
+    return tuple(torch.bincount(split.labels, minlength=spec.num_classes).tolist())
 
 
 def _train_and_val(source: Source | FileSource) -> tuple[AnySplit, AnySplit]:
@@ -90,7 +118,9 @@ def _hashed(
 def _kind(name: str) -> str:
     if name.startswith(folder.PREFIX):
         return FOLDER
-    if name in _DEFAULT_EPOCHS and name != FOLDER:
+    if name.startswith(given.OBJECTS) or is_dotted_path(name):
+        return GIVEN
+    if name in _DEFAULT_EPOCHS and name not in (FOLDER, GIVEN):
         return name
     raise DataError(f"unknown dataset {name!r}", hint=nearest(name, known_datasets()))
 
@@ -110,6 +140,8 @@ def _augmentation(request: DataRequest, kind: str) -> str:
 def _load(request: DataRequest, kind: str) -> Source | FileSource:
     if kind == FOLDER:
         return folder.load(request)
+    if kind == GIVEN:
+        return given.load(request)
     source = cluttered_digits.load(request) if kind == cluttered_digits.NAME else cifar.load(request)
     _check_memory(request, source)
     return source

@@ -25,6 +25,7 @@ class EpochResult:
     """From 1."""
     train_loss: float
     val_accuracy: float
+    """In the metric of its stage, as every accuracy here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

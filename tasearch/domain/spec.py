@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from tasearch.domain.fingerprint import added_later, fingerprint, plain
+from tasearch.domain.metric import ACCURACY
 
 KL_REDUCTIONS = ("batchmean", "mean")
 """How the KL term is averaged: over the batch, or over batch and classes (smaller by the number of classes)."""
@@ -94,6 +95,9 @@ class StageSpec:
     data: DataSpec
     replicate: int
     numerics_version: int
+    metric: str = ACCURACY
+    """What its result is measured in, on val and on test; while it is `accuracy` the fingerprint is what it was before
+    there was another. The weights do not depend on it."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -119,6 +123,7 @@ class StageSpec:
             "data": plain(self.data),
             "replicate": self.replicate,
             "numerics_version": self.numerics_version,
+            **({} if self.metric == ACCURACY else {"metric": self.metric}),
         }
 
     @property

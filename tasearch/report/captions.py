@@ -24,21 +24,24 @@ class Caption:
 
 def captions(view: StudyView, capacity: CapacityInfo, paths: PathsInfo, cost: CostInfo) -> Mapping[str, Caption]:
     """Return title and caption of every figure that there may be, by its name."""
-    student = view.student.name
+    student, measure = view.student.name, view.measure
     found = {
-        "capacity": (f"Accuracy of {student} against the size of its teacher assistant", _capacity(view, capacity)),
-        "paths": (f"All paths from {view.teacher.name} to {student}", _paths(paths)),
+        "capacity": (
+            f"{measure.capitalize()} of {student} against the size of its teacher assistant",
+            _capacity(view, capacity),
+        ),
+        "paths": (f"All paths from {view.teacher.name} to {student}", _paths(paths, measure)),
         "finals": (
             "Finalists against direct distillation, on test",
-            "Each finalist's test accuracy minus that of direct distillation (BLKD), paired: on each fresh replicate "
+            f"Each finalist's test {measure} minus that of direct distillation (BLKD), paired: on each fresh replicate "
             "(small dots) both were trained with the same random draws. The diamond is the mean, its bar the 95% "
             "interval that belongs to the rule of the finals; right of the line is better than BLKD. The interval "
             "covers the randomness of training for this teacher and this test set. Who leads was decided on "
-            "validation accuracy before the test set was opened.",
+            f"validation {measure} before the test set was opened.",
         ),
         "response": (
             "Temperature and KD weight",
-            "Best validation accuracy (%) among the chains whose last stage, the one that trains the student, had "
+            f"Best validation {measure} (%) among the chains whose last stage, the one that trains the student, had "
             "this temperature and KD weight; the number of chains stands in brackets where it is more than one. One "
             "grid for each number of TAs, all in the same colours. Gaps are pairs that were not tried. The loss is "
             "(1 - KD weight) x cross entropy + KD weight x temperature² x KL(teacher, student).",
@@ -52,13 +55,13 @@ def captions(view: StudyView, capacity: CapacityInfo, paths: PathsInfo, cost: Co
         ),
         "progress": (
             "History of the search",
-            "Validation accuracy of each trial (one chain each) in the order in which they began, on the search "
+            f"Validation {measure} of each trial (one chain each) in the order in which they began, on the search "
             "replicate; the lines are the best so far, chains with TAs apart from direct distillation (BLKD). Trials "
             "without a result are marked along the bottom edge.",
         ),
         "curves": (
             "Training curves of the best chains",
-            "Validation accuracy of the student after each epoch of its own stage, for the best direct distillation "
+            f"Validation {measure} of the student after each epoch of its own stage, for the best direct distillation "
             "and the best chains with TAs. The axis begins where the curves have settled; the first epochs may lie "
             "below it. The last epoch counts.",
         ),
@@ -70,9 +73,9 @@ def captions(view: StudyView, capacity: CapacityInfo, paths: PathsInfo, cost: Co
 
 def _capacity(view: StudyView, info: CapacityInfo) -> str:
     text = (
-        "Each point is one chain: the validation accuracy of its student, trained once on the search replicate, above "
-        "the smallest TA of the chain, the one that teaches the student; around a size they stand side by side, by "
-        "their number of TAs. Colour and shape say how many TAs the chain has; large outlined points are the best "
+        f"Each point is one chain: the validation {view.measure} of its student, trained once on the search replicate, "
+        "above the smallest TA of the chain, the one that teaches the student; around a size they stand side by side, "
+        "by their number of TAs. Colour and shape say how many TAs the chain has; large outlined points are the best "
         "temperature and KD weight of each path. Lines: the student without distillation (NOKD), with direct "
         "distillation (BLKD) and the teacher."
     )
@@ -88,10 +91,10 @@ def _capacity(view: StudyView, info: CapacityInfo) -> str:
     return text if heuristic is None else f"{text} {heuristic}"
 
 
-def _paths(info: PathsInfo) -> str:
+def _paths(info: PathsInfo, measure: str) -> str:
     text = (
         "Every stage that was trained, from the teacher on the left to the student on the right. A node is one model "
-        "at the end of one path, with the best validation accuracy it reached there over all temperatures and KD "
+        f"at the end of one path, with the best validation {measure} it reached there over all temperatures and KD "
         "weights; its colour tells how that compares with the other nodes of the same column. The wider a branch, the "
         "more completed trials and runs of the finals passed through it: a TA is trained once and reused by all of "
         "them. Through dotted branches none of those passed: most were trained to choose the TAs' temperature and KD "

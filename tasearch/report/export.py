@@ -18,6 +18,7 @@ from tasearch.report.figure_data.cost import ModelCost, cost_info
 from tasearch.report.figure_data.curves import Curve, curves_info
 from tasearch.report.figure_data.finals import ArmDifference, finals_info
 from tasearch.report.figure_data.landscape import Flatness, landscape_info
+from tasearch.report.figure_data.models import ModelRow, model_rows
 from tasearch.report.figure_data.paths import PathNode, paths_info
 from tasearch.report.figure_data.progress import ProgressPoint, progress_info
 from tasearch.report.figure_data.response import ResponseCell, response_info
@@ -46,7 +47,9 @@ def report_json(view: StudyView) -> str:
             "teacher": view.teacher,
             "student": view.student,
             "ta_capacities": view.ta_capacities,
+            "metric": view.metric,
             "dataset": view.dataset,
+            "data_remarks": view.data_remarks,
             "data_hash": view.data_hash,
             "num_train": view.num_train,
             "num_val": view.num_val,
@@ -62,6 +65,8 @@ def report_json(view: StudyView) -> str:
         "headline": headline(view),
         "heuristic": heuristic_line(view),
         "verdict": view.verdict,
+        "models": model_rows(view),
+        "latency": view.latency,
         "capacity": capacity_info(view),
         "paths": paths_info(view),
         "finals": finals_info(view),

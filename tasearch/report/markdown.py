@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.domain.result import Role
 from tasearch.report import wording
 from tasearch.report.figure_data.cost import CostInfo, cost_info
+from tasearch.report.figure_data.models import model_rows
 from tasearch.report.figure_data.response import response_info
 from tasearch.report.ranking import RankedChain, ranked_chains
-from tasearch.report.view import StudyView, counts, headline, heuristic_line
+from tasearch.report.view import StudyView, counts, headline, heuristic_line, latency_line
 
 RANKED = 12
 """Chains that are listed; CSV has all."""
@@ -26,6 +28,7 @@ def report_markdown(view: StudyView) -> str:
         *(["\n".join(f"- {_text(note)}" for note in view.verdict.notes)] if view.verdict else []),
         "## What was compared",
         _compared(view),
+        *_models(view),
         *_finals(view),
         *_ranking(ranking),
         *_response(view),
@@ -48,11 +51,28 @@ def _compared(view: StudyView) -> str:
     ]  # fmt: skip
     best = view.ranking[:1]
     rows += [("best chain of the search", row.chain.label, wording.percent(row.val_accuracy)) for row in best]
-    return _table(("", "", "val accuracy"), rows, right=(2,))
+    return _table(("", "", f"val {view.measure}"), rows, right=(2,))
 
 
 def _model(name: str, num_params: int) -> str:
     return f"{name}, {wording.short_count(num_params)} parameters"
+
+
+def _models(view: StudyView) -> list[str]:
+    rows = [
+        (
+            f"{row.model} ({row.role})",
+            f"{row.num_params:,}",
+            wording.short_count(row.macs),
+            wording.milliseconds(row.latency_1),
+            wording.milliseconds(row.latency_64),
+            wording.percent(row.from_labels),
+            wording.percent(row.distilled),
+        )
+        for row in model_rows(view)
+    ]
+    header = ("model", "parameters", "MACs", "1 image, ms", "64 images, ms", "val, from labels", "val, distilled")
+    return ["## Models", _table(header, rows, right=range(1, len(header))), _text(latency_line(view))]
 
 
 def _finals(view: StudyView) -> list[str]:
@@ -120,7 +140,7 @@ def _response(view: StudyView) -> list[str]:
     header = ("TAs", "KD weight", *(f"temperature {temperature:g}" for temperature in info.temperatures))
     return [
         "## Temperature and KD weight",
-        "Best val accuracy by the pair of the student's stage.",
+        f"Best val {view.measure} by the pair of the student's stage.",
         _table(header, rows, right=range(len(header))),
     ]
 
@@ -146,6 +166,8 @@ def _provenance(view: StudyView) -> str:
         f"study {view.study_name}, created {view.created_at}, in {view.storage}",
         f"{view.dataset}: {view.num_train:,} training, {view.num_val:,} validation, {view.num_test:,} test images"
         + (f", SHA-256 {view.data_hash}" if view.data_hash else ""),
+        *view.data_remarks,
+        *([] if view.metric == ACCURACY else [f"every number is {view.measure}, the mean over the classes"]),
         f"{count.complete} complete of {view.num_trials_planned} planned trials, {view.epochs} epochs a stage",
         f"test set: opened {opened}" if opened else "test set: closed",
         f"trained on {view.environment}",

@@ -17,11 +17,12 @@ from tasearch.report.captions import captions
 from tasearch.report.figure_data.capacity import capacity_info
 from tasearch.report.figure_data.cost import cost_info
 from tasearch.report.figure_data.landscape import landscape_info, lead, sentence
+from tasearch.report.figure_data.models import model_rows
 from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figures import figures
 from tasearch.report.figures.look import DARK
 from tasearch.report.ranking import ranked_chains, test_interval
-from tasearch.report.view import StudyView, counts, headline, race_looks
+from tasearch.report.view import StudyView, counts, headline, latency_line, race_looks
 from tasearch.report.writing import write_text
 from tasearch.stores.home import REPORT_NAME
 
@@ -53,6 +54,7 @@ def render_page(view: StudyView) -> str:
         "number": wording.number,
         "plural": wording.plural,
         "seconds": wording.seconds,
+        "milliseconds": wording.milliseconds,
     }
     ranking = ranked_chains(view)
     landscape = None if view.landscape is None else landscape_info(view, view.landscape)
@@ -75,6 +77,8 @@ def render_page(view: StudyView) -> str:
         landscape=landscape,
         landscape_lead=lead(landscape) if landscape else None,
         landscape_sentences=[sentence(one) for one in landscape.comparisons] if landscape else [],
+        models=model_rows(view),
+        latency_line=latency_line(view),
         captions=captions(view, capacity_info(view), paths_info(view), cost),
         drawn=list(drawn),
         heights={name: figure.layout.height for name, figure in drawn.items()},

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tasearch.domain.balance import imbalance
 from tasearch.domain.errors import ConfigError, StorageError, nearest
 from tasearch.domain.landscape import Landscape
+from tasearch.domain.latency import latency_tables
+from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
 from tasearch.report.wording import plural
@@ -132,6 +135,7 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
     complete = {stage.fingerprint: stage for stage in stages if stage.state is StageState.COMPLETE}
     config, teacher, student = row.config, row.identity["teacher"], row.identity["student"]
     capacities = {name: Capacity(**capacity) for name, capacity in config["capacities"].items()}
+    metric = row.identity.get("metric", ACCURACY)
     opened = tuple(row.attrs.get("test_opened", ()))
     return StudyView(
         study_name=row.study_name,
@@ -161,6 +165,7 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
             finals,
             lambda last: stored_rule(row.attrs, last),
             [*fairness_notes(trials, finals), *opening_notes(row.attrs)],
+            measure=in_words(metric),
         ),
         test_opened=opened,
         stages_trained=len(complete),
@@ -175,7 +180,16 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
         num_retries=num_retries(records.engine, row.study_name) if full else 0,
         landscape=Landscape.from_plain(row.attrs[Landscape.ATTR]) if full and Landscape.ATTR in row.attrs else None,
         data_hash=config["data"]["content_hash"],
+        metric=metric,
+        latency=next(reversed(latency_tables(row.attrs)), None),
+        data_remarks=_data_remarks(config),
     )
+
+
+def _data_remarks(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is to be said of a study's images and classes; nothing of studies from before it was recorded."""
+    uneven = imbalance(config["class_names"], config["class_counts"]) if "class_counts" in config else None
+    return (*config.get("data_remarks", ()), *([] if uneven is None else [uneven]))
 
 
 def _scratch(records: Records, fingerprints: Mapping[str, str]) -> dict[str, float]:

@@ -30,6 +30,7 @@ def to_json(
     return {
         "study_name": view.study_name,
         "storage": view.storage,
+        "metric": view.metric,
         "trials": {"complete": count.complete, "pruned": count.pruned, "failed": count.failed},
         "best": None if leader is None else _chain_json(leader),
         "baselines": _baselines_json(view),
@@ -123,7 +124,7 @@ def to_text(
     if view.verdict is not None:
         parts += [_wrap(f"- {note}", indent="  ") for note in view.verdict.notes]
     if view.verdict is not None and view.verdict.scores:
-        parts += ["", *_finals_lines(view.verdict.scores), *_race_lines(view.verdict)]
+        parts += ["", *_finals_lines(view.verdict.scores, view.measure), *_race_lines(view.verdict)]
     parts += ["", *_search_lines(view), *_baseline_lines(view), "", *_closing_lines(view)]
     parts.append(_stage_line(view, stages_trained, stages_reused))
     if report_path is not None:
@@ -131,7 +132,7 @@ def to_text(
     return "\n".join(wording.printable(line).rstrip() for part in parts for line in part.split("\n"))
 
 
-def _finals_lines(scores: tuple[ArmScore, ...]) -> list[str]:
+def _finals_lines(scores: tuple[ArmScore, ...], measure: str) -> list[str]:
     rows = [
         (
             _arm_name(score),
@@ -145,7 +146,10 @@ def _finals_lines(scores: tuple[ArmScore, ...]) -> list[str]:
         for score in scores
     ]
     header = ("chain", "temp.", "weight", "n", "val", "search", "test", "vs BLKD [95% CI]")
-    title = "Finals (fresh replicates, mean ± std; differences in points; search: val in the search minus val here)"
+    title = (
+        f"Finals ({measure} on fresh replicates, mean ± std; differences in points; search: val in the search minus "
+        "val here)"
+    )
     return [_wrap(title), *_table(header, rows)]
 
 
@@ -172,7 +176,7 @@ def _search_lines(view: StudyView) -> list[str]:
         )
         for summary in ranking[:TOP]
     ]
-    title = f"Search (val accuracy on one replicate; {min(TOP, len(ranking))} of {len(ranking)} chains)"
+    title = f"Search (val {view.measure} on one replicate; {min(TOP, len(ranking))} of {len(ranking)} chains)"
     return [title, *_table(("#", "chain", "temp.", "weight", "val", ""), rows, text=1)]
 
 
@@ -180,7 +184,7 @@ def _baseline_lines(view: StudyView) -> list[str]:
     blkd = view.blkd
     pair = "" if blkd is None else f" (temperature {blkd.chain.temperature:g}, KD weight {blkd.chain.kd_weight:g})"
     shown = (
-        f"Beside them, val accuracy: NOKD {wording.percent(view.student.val_accuracy)}, "
+        f"Beside them, val {view.measure}: NOKD {wording.percent(view.student.val_accuracy)}, "
         f"BLKD {wording.percent(None if blkd is None else blkd.val_accuracy)}{pair}, "
         f"teacher {view.teacher.name} {wording.percent(view.teacher.val_accuracy)}"
     )

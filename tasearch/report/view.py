@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tasearch.domain.landscape import Landscape
+from tasearch.domain.latency import LatencyTable
+from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.wording import plural
@@ -116,12 +118,23 @@ class StudyView:
     """The loss around the students, where `tasearch landscape` has measured it."""
     data_hash: str = ""
     """SHA-256 over the images and labels of train and val."""
+    metric: str = ACCURACY
+    """Of `domain.metric`: what every accuracy here is."""
+    latency: LatencyTable | None = None
+    """Of all models, in the place where it was measured last; None for studies from before it was."""
+    data_remarks: tuple[str, ...] = ()
+    """What was done to images that were not plain RGB, and how uneven the classes are."""
 
     def __post_init__(self) -> None:
         used = {ta for trial in self.trials if trial.chain is not None for ta in trial.chain.tas}
         missing = sorted(used - set(self.ta_capacities))
         if missing:
             raise ValueError(f"no capacity given for TA {', '.join(missing)}, which occurs in a trial")
+
+    @property
+    def measure(self) -> str:
+        """What accuracies are called: `accuracy` or `balanced accuracy`."""
+        return in_words(self.metric)
 
     @cached_property
     def ranking(self) -> tuple[ChainSummary, ...]:
@@ -233,7 +246,7 @@ def heuristic_line(view: StudyView) -> str | None:
         )
     said = (
         f"Accuracy-midpoint heuristic (Mirzadeh et al. 2020): {named.ta}, whose {100 * named.val_accuracy:.1f}% val "
-        f"accuracy from labels is nearest the mean of teacher and student, {100 * named.target:.1f}%"
+        f"{view.measure} from labels is nearest the mean of teacher and student, {100 * named.target:.1f}%"
     )
     leader = score_of(view.verdict, Role.FINALIST)
     if leader is None or leader.chain is None:
@@ -241,6 +254,19 @@ def heuristic_line(view: StudyView) -> str | None:
     tas = leader.chain.tas
     hit = "the one TA" if tas == (named.ta,) else "one of the TAs" if named.ta in tas else "not a TA"
     return f"{said}: {hit} of the chain that leads the finals."
+
+
+def latency_line(view: StudyView) -> str:
+    """Say how and where latency was measured, or that it was not."""
+    table = view.latency
+    if table is None:
+        return "Latency was not measured: the same `tasearch optimize` again does it."
+    runs = [timing.runs for timings in table.models.values() for timing in timings]
+    counted = f"{min(runs)} to {max(runs)}" if runs and min(runs) < max(runs) else f"{max(runs, default=0)}"
+    return (
+        f"Latency: median of {counted} forward passes after warm-up on {table.device}, CPU threads: {table.threads}, "
+        f"in torch {table.torch_version} (eager, float32), without loading and normalising images."
+    )
 
 
 def headline(view: StudyView) -> str:

@@ -54,6 +54,11 @@ def seconds(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.1f}"
 
 
+def milliseconds(value: float | None) -> str:
+    """Return seconds as milliseconds with three digits, without the unit: `0.214`, `12.3`, `1,230`; a dash for none."""
+    return MISSING if value is None else number(1000 * value)
+
+
 def mean_std(mean: float, std: float | None) -> str:
     """Return `70.6 ± 0.4%`, or `70.6%` where there is no standard deviation."""
     return percent(mean) if std is None else f"{100 * mean:.1f} ± {100 * std:.1f}%"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.domain.result import ArmScore, Interval, RaceSummary, Role
 from tasearch.search.race import NO_SPREAD
 from tasearch.search.standing import Standing
@@ -18,10 +19,17 @@ class Finding:
     blkd: ArmScore | None
     nokd: ArmScore | None
     standing: Standing
+    measure: str = ACCURACY
+    """What accuracies are called: `accuracy`, `balanced accuracy`."""
 
 
 def sentence(finding: Finding, race: RaceSummary | None) -> str:
-    """Return the verdict as one sentence."""
+    """Return the verdict as one sentence, which names the metric where it is not the usual one."""
+    text = _sentence(finding, race)
+    return text if finding.measure == ACCURACY or not finding.scores else f"{text} (points of {finding.measure})"
+
+
+def _sentence(finding: Finding, race: RaceSummary | None) -> str:
     leader, blkd, nokd = finding.leader, finding.blkd, finding.nokd
     versus = None if leader is None else leader.versus_blkd
     if not finding.scores:
@@ -70,6 +78,8 @@ def notes_on(finding: Finding, race: RaceSummary | None) -> list[str]:
     """Return what a reader must know to weigh the sentence."""
     leader, blkd = finding.leader, finding.blkd
     notes = []
+    if finding.measure != ACCURACY:
+        notes.append(f"Every number here is {finding.measure}, the mean over the classes; val was judged by it too.")
     if leader is not None and leader.versus_nokd is not None:
         notes.append(f"{leader.arm} against no distillation: {measured(leader.versus_nokd)}.")
     for score in finding.scores:
@@ -93,7 +103,8 @@ def _race_notes(finding: Finding, race: RaceSummary) -> list[str]:
     leader, now = finding.leader, finding.standing
     if leader is not None and leader.optimism is not None:
         notes.append(
-            f"The search had seen {leader.arm} at {100 * (leader.search_val_accuracy or 0.0):.1f}% val accuracy, the "
+            f"The search had seen {leader.arm} at {100 * (leader.search_val_accuracy or 0.0):.1f}% val "
+            f"{finding.measure}, the "
             f"finals at {100 * leader.val_accuracy:.1f}%: its optimism was {signed_points(leader.optimism)} points."
         )
     dropped = [f"{arm} after {after} replicates" for arm, after in now.dropped_after.items()]

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.domain.result import ArmScore, FinalRow, Interval, RaceSummary, Role, Verdict
 from tasearch.search.finals import failed_arms, failure_notes
 from tasearch.search.levels import ERROR
@@ -31,10 +32,15 @@ def paired_interval(differences: Sequence[float], level: float = TEXTBOOK_LEVEL)
 
 
 def judge(
-    rows: Sequence[FinalRow], rule_of: Callable[[int], Rule | None] = lambda _number: None, notes: Sequence[str] = ()
+    rows: Sequence[FinalRow],
+    rule_of: Callable[[int], Rule | None] = lambda _number: None,
+    notes: Sequence[str] = (),
+    *,
+    measure: str = ACCURACY,
 ) -> Verdict | None:
     """Return the verdict on the last round of finals; None while its race goes on or a test accuracy is missing.
 
+    `measure`: what the accuracies of the rows are called.
     `rule_of`: the rule of a round by its number; None for a round that was to be looked at once, with all its rows.
     Who leads, who was dropped and who has won is the race's decision, on val; its difference to BLKD is measured on
     test, paired by replicate, and test has no say in anything.
@@ -53,7 +59,7 @@ def judge(
     scores = _scores(rows, now, rule)
     leader = next((score for score in scores if score.arm == now.leader), None)
     blkd, nokd = _of(scores, Role.BLKD), _of(scores, Role.NOKD)
-    finding = Finding(scores=tuple(scores), leader=leader, blkd=blkd, nokd=nokd, standing=now)
+    finding = Finding(scores=tuple(scores), leader=leader, blkd=blkd, nokd=nokd, standing=now, measure=measure)
     race = None if leader is None else _summary(rows, rule, now, first)
     versus = leader.versus_blkd if leader is not None else None
     return Verdict(

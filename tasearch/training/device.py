@@ -15,25 +15,25 @@ from tasearch.domain.errors import ConfigError
 from tasearch.domain.result import Environment
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, flag: str = "--device") -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    Raises ConfigError where the device is unknown or not there.
+    Raises ConfigError, which names the flag, where the device is unknown or not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"--device {name!r} is no device", hint="use auto, cpu, cuda or cuda:N") from None
+        raise ConfigError(f"{flag} {name!r} is no device", hint="use auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index is not None):
-        raise ConfigError(f"--device {name!r} is not supported", hint="use auto, cpu, cuda or cuda:N")
+        raise ConfigError(f"{flag} {name!r} is not supported", hint="use auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if not torch.cuda.is_available() or (device.index or 0) >= count:
             raise ConfigError(
-                f"--device {name} is not there: torch sees {count} CUDA devices",
-                hint="use --device cpu or auto",
+                f"{flag} {name} is not there: torch sees {count} CUDA devices",
+                hint=f"use {flag} cpu, or leave it out",
             )
     return device
 

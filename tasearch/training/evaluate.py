@@ -1,13 +1,15 @@
-"""Accuracy and teacher logits: always eval mode, never a gradient, whatever the caller does."""
+"""Accuracy of either kind and teacher logits: always eval mode, never a gradient, whatever the caller does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from math import fsum
 
 import torch
 from torch import Tensor, nn
 
 from tasearch.data.views import Views, ViewSource
+from tasearch.domain.metric import ACCURACY
 from tasearch.training.device import autocast
 from tasearch.training.folding import folded
 
@@ -39,6 +41,25 @@ def accuracy(net: nn.Module, source: ViewSource, *, precision: str, tick: Callab
     """Return the fraction of a split that the net classifies correctly; `tick` as for `predictions`."""
     correct = predictions(net, source, precision=precision, tick=tick) == source.labels.cpu()
     return int(correct.sum()) / source.num_samples
+
+
+def score(
+    net: nn.Module, source: ViewSource, *, metric: str, precision: str, tick: Callable[[], None] = lambda: None
+) -> float:
+    """Return what a metric of `domain.metric` says of the net on a split, a fraction; `tick` as for `predictions`."""
+    if metric == ACCURACY:
+        return accuracy(net, source, precision=precision, tick=tick)
+    labels = source.labels.cpu()
+    correct = predictions(net, source, precision=precision, tick=tick) == labels
+    return mean_recall(correct, labels)
+
+
+def mean_recall(correct: Tensor, labels: Tensor) -> float:
+    """Return the mean over the classes that occur of the share that is right; both (N,), from exact counts."""
+    images = torch.bincount(labels).tolist()
+    right = torch.bincount(labels[correct], minlength=len(images)).tolist()
+    shares = [found / count for found, count in zip(right, images, strict=True) if count]
+    return fsum(shares) / len(shares)
 
 
 def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable[[], None]) -> Tensor:

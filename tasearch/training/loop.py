@@ -19,7 +19,7 @@ from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
 from tasearch.training.device import autocast
-from tasearch.training.evaluate import accuracy
+from tasearch.training.evaluate import score
 from tasearch.training.loss import kd_loss
 from tasearch.training.schedule import learning_rate
 from tasearch.training.weights import Checkpoint, all_finite, capture, restore, weights_to_bytes
@@ -223,7 +223,8 @@ class _Run:
 
     def finish_epoch(self, tick: Callable[[], None]) -> EpochResult:
         loss = self.check_finite()
-        val_accuracy = accuracy(self.net, self.data.val, precision=self.spec.recipe.precision, tick=tick)
+        spec = self.spec
+        val_accuracy = score(self.net, self.data.val, metric=spec.metric, precision=spec.recipe.precision, tick=tick)
         point = EpochResult(epoch=self.epoch, train_loss=loss, val_accuracy=val_accuracy)
         self.curve.append(point)
         self.epoch, self.step = self.epoch + 1, 0

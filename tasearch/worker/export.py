@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tasearch.domain.errors import ConfigError, nearest
+from tasearch.domain.latency import latency_tables
 from tasearch.domain.result import Interval
 from tasearch.domain.spec import StageSpec
 from tasearch.search.winner import Choice
 from tasearch.stores.delivery import delivered
+from tasearch.stores.studies import StudyRow
 from tasearch.training.export import FILES, ONNX, Check, Exportable, Sample, check, exportable, sample_of, write
 from tasearch.worker.model_card import card
 from tasearch.worker.stored_study import StoredStudy, recorded_stage, weights_of
@@ -84,12 +86,14 @@ def _facts(
         "study_name": row.study_name,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": {"name": spec.student.name, **config["capacities"][spec.student.name]},
+        "latency": _latency(row, spec.student.name),
         "arm": choice.arm,
         "role": None if choice.role is None else choice.role.value,
         "path": [spec.student.name] if choice.chain is None else list(choice.chain.path),
         "temperatures": [] if choice.chain is None else list(choice.chain.temperatures),
         "kd_weights": [] if choice.chain is None else list(choice.chain.kd_weights),
         "stage": {"fingerprint": stage.fingerprint, "artifact_id": stage.artifact_id, "replicate": choice.replicate},
+        "metric": study.plan.stages.metric,
         "accuracy": {"val": choice.val_accuracy, "test": choice.test_accuracy},
         "finals": None
         if choice.val is None
@@ -123,6 +127,20 @@ def _facts(
         "versions": {"trained": dict(row.versions), "exported": {name: version(name) for name in libraries}},
         "commands": {"study": config["command"], "export": request.command},
         "formats": list(request.formats),
+    }
+
+
+def _latency(row: StudyRow, model: str) -> dict[str, Any] | None:
+    """Return what was measured of a model, in the place where that was done last."""
+    tables = latency_tables(row.attrs)
+    if not tables:
+        return None
+    place = tables[-1]
+    return {
+        "device": place.device,
+        "threads": place.threads,
+        "torch_version": place.torch_version,
+        "timings": [dataclasses.asdict(timing) for timing in place.models.get(model, ())],
     }
 
 

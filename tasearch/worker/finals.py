@@ -84,6 +84,7 @@ class FinalsWorker:
             self.finals.rows(name),
             lambda last: stored_rule(attrs, last),
             [*fairness_notes(trials, rows), *opening_notes(attrs)],
+            measure=self.plan.measure,
         )
         if verdict is not None:
             self.records.studies.update_attrs(name, {"verdict": plain(verdict)})
@@ -205,7 +206,7 @@ class FinalsWorker:
         self.records.leases.end(lease, outcome)
         self._record(row, outcome)
         self.progress.say(
-            f"finals, replicate {row.replicate}: {row.arm}: val accuracy {100 * result.val_accuracy:.1f}%"
+            f"finals, replicate {row.replicate}: {row.arm}: val {self.plan.measure} {100 * result.val_accuracy:.1f}%"
         )
 
     def _record(self, row: FinalRow, outcome: Mapping[str, Any]) -> None:

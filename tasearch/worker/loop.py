@@ -214,7 +214,9 @@ class SearchWorker:
             self.study.report(trial.number, point.epoch, point.val_accuracy)
             unfinished = point.epoch < spec.recipe.epochs
             if unfinished and not trial.chain.is_direct and self.study.should_prune(trial.number):
-                raise PrunedTrial(f"pruned after epoch {point.epoch}: {100 * point.val_accuracy:.1f}% val accuracy")
+                raise PrunedTrial(
+                    f"pruned after epoch {point.epoch}: {100 * point.val_accuracy:.1f}% val {self.plan.measure}"
+                )
 
         def check() -> None:
             self.clock.check()
@@ -246,7 +248,9 @@ class SearchWorker:
         }
         self.desk.complete(trial, student.val_accuracy, attrs)
         self.progress.update(**self._counts())
-        self.progress.say(f"trial {trial.number}: {trial.chain.label}: val accuracy {100 * student.val_accuracy:.1f}%")
+        self.progress.say(
+            f"trial {trial.number}: {trial.chain.label}: val {self.plan.measure} {100 * student.val_accuracy:.1f}%"
+        )
 
     def _smallest_ta(self, trial: HeldTrial) -> int | None:
         tas = trial.chain.tas
@@ -258,7 +262,7 @@ class SearchWorker:
         if is_student or nokd is None or not is_hopeless(result.val_accuracy, nokd, self.plan.num_independent_val):
             return
         raise PrunedTrial(
-            f"TA {spec.student.name} ended at {100 * result.val_accuracy:.1f}% val accuracy, more than "
+            f"TA {spec.student.name} ended at {100 * result.val_accuracy:.1f}% val {self.plan.measure}, more than "
             f"{STANDARD_ERRORS:g} standard errors below NOKD's {100 * nokd:.1f}%"
         )
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.spec import spelled
 from tasearch.training.export import ONNX, SAFETENSORS, TORCH_EXPORT
 
@@ -78,14 +79,19 @@ def _origin(facts: Mapping[str, Any]) -> str:
 def _accuracy(facts: Mapping[str, Any]) -> str:
     model, finals, stage = facts["model"], facts["finals"], facts["stage"]
     lines = [f"- Model: {escaped(model['name'])}, {model['num_params']:,} parameters, {model['macs']:,} MACs per image"]
+    if facts["latency"] is not None and facts["latency"]["timings"]:
+        lines.append(f"- Latency: {_latency(facts['latency'])}")
     lines.append(f"- Chain: {escaped(_chain(facts))}")
-    accuracy = facts["accuracy"]
+    accuracy, measure = facts["accuracy"], in_words(facts["metric"])
+    if facts["metric"] != ACCURACY:
+        lines.append(f"- Every number below is {measure}: the mean over the classes of the share that is right.")
     which = "the search" if stage["replicate"] == 0 else f"replicate {stage['replicate']} of the finals"
     test = "test was not opened for it" if accuracy["test"] is None else f"test {_percent(accuracy['test'])}"
     lines.append(f"- This network ({which}): val {_percent(accuracy['val'])}, {test}")
     if finals is None:
         lines.append(
-            "- It took no part in the finals: its val accuracy is one run's, seen by the search, and likely flattering."
+            f"- It took no part in the finals: its val {measure} is one run's, seen by the search, and "
+            "likely flattering."
         )
         return "\n".join(lines)
     runs = f"mean of n = {finals['n']} replicates under one teacher"
@@ -98,12 +104,23 @@ def _accuracy(facts: Mapping[str, Any]) -> str:
             lines.append(f"- Test against {words}: {difference}, n = {finals[name]['n']} replicates")
     if finals["n"] > 1:
         lines.append(
-            "- Of the replicates the one with the best val accuracy is exported, so its own val accuracy is likely "
+            f"- Of the replicates the one with the best val {measure} is exported, so its own val {measure} is likely "
             "flattering; expect what the mean on test says."
         )
     if facts["verdict"] is not None:
         lines.append(f"- The study's verdict: {escaped(facts['verdict'])}")
     return "\n".join(lines)
+
+
+def _latency(found: Mapping[str, Any]) -> str:
+    times = " and ".join(
+        f"{1000 * one['median']:.3g} ms for {one['batch']} image{'s' * (one['batch'] > 1)} (median of {one['runs']})"
+        for one in found["timings"]
+    )
+    return (
+        f"{times}, one forward pass in torch {escaped(found['torch_version'])} (eager, float32) on "
+        f"{escaped(found['device'])}, CPU threads: {found['threads']}"
+    )
 
 
 def _chain(facts: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tasearch.domain.errors import StorageError
+from tasearch.domain.metric import in_words
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.stores.workers import WorkerRecords
@@ -119,7 +120,7 @@ class Progress:
         self.update(stage=None, **counts)
         if not reused:
             took = f"{result.seconds:.1f} s"
-            self.say(f"trained {spec.label}: val accuracy {100 * result.val_accuracy:.1f}%, {took}")
+            self.say(f"trained {spec.label}: val {in_words(spec.metric)} {100 * result.val_accuracy:.1f}%, {took}")
 
     def close(self) -> None:
         """Withdraw the worker from the list of live ones."""

@@ -54,6 +54,8 @@ class Reproduction:
     """From the teacher down; the teacher only where it was trained too."""
     differences: tuple[str, ...]
     """In which this machine and its libraries differ from what the stages were trained with."""
+    metric: str
+    """What the accuracies are, of `domain.metric`."""
 
     @property
     def identical(self) -> bool:
@@ -121,7 +123,11 @@ def reproduce(
         for spec, recorded in zip(specs, before, strict=True):
             configure(device, recorded.environment.threads)
             stages.append(StageComparison(label=spec.label, before=recorded, after=runner.run(spec)))
-    return Reproduction(stages=tuple(stages), differences=tuple(_differences(stages, study.row.versions)))
+    return Reproduction(
+        stages=tuple(stages),
+        differences=tuple(_differences(stages, study.row.versions)),
+        metric=study.plan.stages.metric,
+    )
 
 
 def _teacher_weights(study: StoredStudy, teacher: StageSpec) -> bytes:

@@ -17,8 +17,10 @@ from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
 from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
+from tasearch.domain.balance import imbalance
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
 from tasearch.domain.fingerprint import plain
+from tasearch.domain.metric import ACCURACY
 from tasearch.search.storage import close_storage, open_storage
 from tasearch.search.study import ChainStudy
 from tasearch.stores.artifacts import ArtifactStore
@@ -39,6 +41,7 @@ from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
+from tasearch.worker.latency import measure_latencies
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, FirstReading, Progress
@@ -79,6 +82,11 @@ class Session:
         check_names(settings)
         self.home = Home(settings.home)
         self.device = resolve_device(settings.device)
+        self.latency_device = (
+            self.device
+            if settings.latency_device is None
+            else resolve_device(settings.latency_device, "--latency-device")
+        )
         self.url = database_url(settings)
         self.home.check_writable()
         self.artifacts = ArtifactStore(settings.artifacts or str(self.home.artifacts))
@@ -125,6 +133,8 @@ class Session:
             for text in opening_lines(self.plan, self.dataset, self.device, self.workers) if announce else ():
                 self.display.line(text)
             self.stop.is_watched = True
+            if not joins:
+                measure_latencies(records, self.plan, self.latency_device, self.display, self.stop)
             others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
             try:
                 with others:
@@ -325,6 +335,8 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: 
         "num_test": dataset.num_test,
         "test_hash": plan.test_hash,
         "class_names": list(dataset.class_names),
+        "class_counts": plain(dataset.class_counts),
+        "data_remarks": list(dataset.remarks),
         "capacities": plain(plan.capacities),
         "environment": plain(environment(device)),
         "command": command_of(said, plan.study_name, plan.precision),
@@ -380,10 +392,16 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         f"recipe {plan.settings.recipe}: learning rate {recipe.learning_rate:g} ({recipe.schedule}), weight decay "
         f"{recipe.weight_decay:g}, KL {plan.stages.kl_reduction} for {space.student}"
     )
+    is_balanced = plan.stages.metric != ACCURACY
+    uneven = imbalance(dataset.class_names, plain(dataset.class_counts))
+    advice = "" if is_balanced else " (--metric balanced-accuracy weighs every class alike)"
     return [
         f"study {plan.study_name}",
         f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "
         f"{data.image_size} x {data.image_size}, {data.num_classes} classes",
+        *(f"data: {remark}" for remark in dataset.remarks),
+        *([f"{uneven}{advice}"] if uneven else []),
+        *(["metric: balanced accuracy, the mean over classes; every accuracy below is that"] if is_balanced else []),
         *([streamed] if streamed else []),
         *([named] if named else []),
         f"TA candidates: {ladder}, at most {space.most_tas} in a chain"

@@ -13,8 +13,10 @@ from tasearch.config.resolve import flag_of
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
 from tasearch.data.registry import default_epochs
+from tasearch.domain.balance import effective_images
 from tasearch.domain.errors import ConfigError
 from tasearch.domain.fingerprint import fingerprint, plain
+from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
@@ -43,7 +45,7 @@ class StudyPlan:
     """Of the teacher, the student and every candidate TA."""
     test_hash: str
     num_independent_val: int
-    """Groups of val images, or val images where each is its own group."""
+    """Groups of val images, or val images where each is its own group; for balanced accuracy as many as it is worth."""
 
     def with_budget(self, stored: Mapping[str, Any]) -> StudyPlan:
         """Return the plan with what may change while a study runs as it is stored by now, `stored` being its config."""
@@ -60,6 +62,11 @@ class StudyPlan:
     def max_replicates(self) -> int:
         """Most replicates asked for; by default those of the first look where they are more."""
         return self.settings.max_replicates or max(DEFAULT_MAX_REPLICATES, self.settings.replicates)
+
+    @property
+    def measure(self) -> str:
+        """What every accuracy of the study is called: `accuracy` or `balanced accuracy`."""
+        return in_words(self.stages.metric)
 
     @property
     def grid_size(self) -> int:
@@ -145,8 +152,16 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         stages=stages,
         capacities={name: capacity(stages.model(name)) for name in names},
         test_hash=dataset.test_hash,
-        num_independent_val=dataset.val.num_independent,
+        num_independent_val=_independent_val(dataset, settings.metric),
     )
+
+
+def _independent_val(dataset: Dataset, metric: str) -> int:
+    """Return how many independent val images a val accuracy rests on; in the mean over classes rare ones weigh most."""
+    independent = dataset.val.num_independent
+    if metric == ACCURACY:
+        return independent
+    return max(1, effective_images(dataset.class_counts.val) * independent // len(dataset.val))
 
 
 def _ta_pair(settings: Settings) -> Pair:
@@ -195,6 +210,7 @@ def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StageP
         numerics_version=NUMERICS_VERSION,
         other_recipes={name: other for name, other in recipes.items() if other != recipe},
         kl_reduction=settings.kl_reduction or PRESETS[settings.recipe].kl_reduction,
+        metric=settings.metric,
     )
 
 
@@ -267,6 +283,8 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         added["other_recipes"] = plain(stages.other_recipes)
     if stages.kl_reduction != "batchmean":
         added["kl_reduction"] = stages.kl_reduction
+    if stages.metric != ACCURACY:
+        added["metric"] = stages.metric
     return {
         **ta_pair,
         "teacher": space.teacher,

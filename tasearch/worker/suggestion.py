@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tasearch.chain.run import StageRunner
 from tasearch.domain.errors import ConfigError
+from tasearch.domain.metric import in_words
 from tasearch.domain.result import Capacity, EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.search.heuristic import Midpoint, midpoint
@@ -58,7 +59,7 @@ class SuggestionWatcher:
             self.reused += 1
             return
         self.trained += 1
-        self._display.line(f"trained {spec.label}: val accuracy {100 * result.val_accuracy:.1f}%")
+        self._display.line(f"trained {spec.label}: val {in_words(spec.metric)} {100 * result.val_accuracy:.1f}%")
 
 
 def suggest(plan: StudyPlan, runner: StageRunner, watcher: SuggestionWatcher) -> Suggestion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tasearch.domain.latency import BATCHES
 from tasearch.domain.result import FinalRow, Interval, Role
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.figure_data.scale import AccuracyRange, accuracy_range
@@ -31,6 +32,8 @@ class CapacityPoint:
     chain: ChainSpec
     num_params: int
     macs: int
+    latency_1: float | None
+    latency_64: float | None
     val_accuracy: float
     trial_number: int
     is_best_of_path: bool
@@ -49,17 +52,21 @@ class FinalPoint:
     chain: ChainSpec
     num_params: int
     macs: int
+    latency_1: float | None
+    latency_64: float | None
     val: Interval
     """Mean val accuracy with its ordinary 95% interval."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rung:
-    """A model of the ladder."""
+    """A model of the ladder; latencies are medians in seconds of a forward pass of 1 and of 64 images, if measured."""
 
     name: str
     num_params: int
     macs: int
+    latency_1: float | None
+    latency_64: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +100,7 @@ def capacity_info(view: StudyView) -> CapacityInfo:
                 chain=chain,
                 num_params=capacity.num_params,
                 macs=capacity.macs,
+                **_latencies(view, chain.tas[-1]),
                 val_accuracy=summary.val_accuracy,
                 trial_number=summary.trial_number,
                 is_best_of_path=chain.path not in paths,
@@ -103,7 +111,7 @@ def capacity_info(view: StudyView) -> CapacityInfo:
     named = heuristic_ta(view)
     bounds = [bound for point in finals for bound in _ends(point.val)]
     rungs = (
-        Rung(name=name, num_params=capacity.num_params, macs=capacity.macs)
+        Rung(name=name, num_params=capacity.num_params, macs=capacity.macs, **_latencies(view, name))
         for name, capacity in view.ta_capacities.items()
     )
     return CapacityInfo(
@@ -117,6 +125,11 @@ def capacity_info(view: StudyView) -> CapacityInfo:
             [*(point.val_accuracy for point in shown), *bounds], [end for line in lines for end in _ends(line.val)]
         ),
     )
+
+
+def _latencies(view: StudyView, model: str) -> dict[str, float | None]:
+    table = view.latency
+    return {f"latency_{batch}": None if table is None else table.seconds(model, batch) for batch in BATCHES}
 
 
 def baselines(view: StudyView) -> tuple[Baseline, ...]:
@@ -150,6 +163,7 @@ def _finals(view: StudyView) -> tuple[FinalPoint, ...]:
                     chain=chain,
                     num_params=capacity.num_params,
                     macs=capacity.macs,
+                    **_latencies(view, chain.tas[-1]),
                     val=paired_interval(values),
                 )
             )

@@ -33,19 +33,19 @@ def figures(view: StudyView) -> Mapping[str, go.Figure]:
     curves, cost = curves_info(view), cost_info(view)
     drawn: dict[str, go.Figure] = {}
     if capacity.points:
-        drawn["capacity"] = draw_capacity(capacity)
+        drawn["capacity"] = draw_capacity(capacity, view.measure)
     if paths.shown:
         drawn["paths"] = draw_paths(paths)
     if finals:
-        drawn["finals"] = draw_finals(finals)
+        drawn["finals"] = draw_finals(finals, view.measure)
     if response.cells:
         drawn["response"] = draw_response(response)
     if view.importances:
         drawn["importance"] = draw_importance(view.importances)
     if progress.tas or progress.blkd or progress.ended:
-        drawn["progress"] = draw_progress(progress)
+        drawn["progress"] = draw_progress(progress, view.measure)
     if curves.curves:
-        drawn["curves"] = draw_curves(curves)
+        drawn["curves"] = draw_curves(curves, view.measure)
     if view.landscape is not None:
         drawn["landscape"] = draw_landscape(landscape_info(view, view.landscape))
     if cost.models:

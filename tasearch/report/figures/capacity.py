@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.report import wording
 from tasearch.report.figure_data.capacity import Baseline, CapacityInfo, CapacityPoint, FinalPoint, Rung
 from tasearch.report.figure_data.scale import AccuracyRange
@@ -39,27 +40,56 @@ _STEP = 0.04
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Measure:
-    """One of the two ways to say how big a model is."""
+    """One of the ways to say how big a model is."""
 
     name: str
     title: str
-    of: Callable[[Rung | CapacityPoint | FinalPoint], int]
+    of: Callable[[Rung | CapacityPoint | FinalPoint], float | None]
+    written: Callable[[float], str]
 
 
 _MEASURES = (
-    _Measure(name="parameters", title="parameters", of=lambda model: model.num_params),
-    _Measure(name="MACs", title="multiply-accumulates of one image", of=lambda model: model.macs),
+    _Measure(
+        name="parameters",
+        title="parameters",
+        of=lambda model: model.num_params,
+        written=lambda size: wording.short_count(int(size)),
+    ),
+    _Measure(
+        name="MACs",
+        title="multiply-accumulates of one image",
+        of=lambda model: model.macs,
+        written=lambda size: wording.short_count(int(size)),
+    ),
+    _Measure(
+        name="latency, 1 image",
+        title="milliseconds of a forward pass of 1 image",
+        of=lambda model: _milliseconds(model.latency_1),
+        written=lambda size: f"{size:.3g} ms",
+    ),
+    _Measure(
+        name="latency, 64 images",
+        title="milliseconds of a forward pass of 64 images",
+        of=lambda model: _milliseconds(model.latency_64),
+        written=lambda size: f"{size:.3g} ms",
+    ),
 )
 
 
-def draw_capacity(info: CapacityInfo) -> go.Figure:
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds
+
+
+def draw_capacity(info: CapacityInfo, measure: str = ACCURACY) -> go.Figure:
     """Draw the student's accuracy against the size of its TA (log), one point a chain.
 
-    Two buttons switch between parameters and MACs.
+    Buttons switch between parameters, MACs and, where they were measured for all TAs, latencies. `measure`: what the
+    accuracies are called.
     """
     figure = new_figure(height=500)
     kinds = sorted({point.num_tas for point in info.points})
-    axes = [_Axis(info, measure, kinds) for measure in _MEASURES]
+    sizes = [size for size in _MEASURES if all(size.of(rung) for rung in info.rungs)]
+    axes = [_Axis(info, size, kinds) for size in sizes]
     first, rows = axes[0], []
     for baseline in info.baselines:
         rows += _add_baseline(figure, baseline, info.range, axes)
@@ -81,7 +111,7 @@ def draw_capacity(info: CapacityInfo) -> go.Figure:
         rows.append([axis.finals(info.finals) for axis in axes])
         _add_finals(figure, info.finals, rows[-1][0])
     figure.update_layout({f"xaxis.{key}": value for key, value in first.settings.items()})
-    show_range(figure, info.range)
+    show_range(figure, info.range, measure)
     figure.update_layout(showlegend=True, updatemenus=[_switch(axes, rows)])
     return figure
 
@@ -111,17 +141,27 @@ def _switch(axes: Sequence[_Axis], rows: Sequence[Sequence[list[float]]]) -> dic
     }
 
 
+def _rounded(size: float) -> float:
+    """Return a size to six digits: the page holds thousands of them."""
+    return float(f"{size:.6g}")
+
+
 class _Axis:
     """Where everything stands on the axis of one measure."""
 
     def __init__(self, info: CapacityInfo, measure: _Measure, kinds: Sequence[int]) -> None:
         self.measure, self._kinds = measure, list(kinds)
-        sizes = sorted(math.log10(measure.of(rung)) for rung in info.rungs)
+        self._rungs = {rung.name: self._size(rung) for rung in info.rungs}
+        sizes = sorted(math.log10(size) for size in self._rungs.values())
         gaps = [upper - lower for lower, upper in itertools.pairwise(sizes) if upper > lower]
         # Within a quarter of the way to the next rung.
         self._step = min([_STEP, *(gap / (4 * (len(kinds) + 1)) for gap in gaps)])
         self._ends = sizes[0] - _EDGE, sizes[-1] + _EDGE
-        self._rungs = {rung.name: measure.of(rung) for rung in info.rungs}
+
+    def _size(self, model: Rung | CapacityPoint | FinalPoint) -> float:
+        size = self.measure.of(model)
+        assert size is not None
+        return size
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -131,14 +171,14 @@ class _Axis:
             "title.text": f"smallest TA of the chain<br>({self.measure.title}, log scale)",
             "tickvals": list(self._rungs.values()),
             "ticktext": [
-                f"{short_name(name, _TICK_WIDTH)}<br>{wording.short_count(size)}" for name, size in self._rungs.items()
+                f"{short_name(name, _TICK_WIDTH)}<br>{self.measure.written(size)}" for name, size in self._rungs.items()
             ],
             "range": [round(end, 4) for end in self._ends],
         }
 
     def whole(self) -> list[float]:
         """Return both ends."""
-        return [round(10**end, 1) for end in self._ends]
+        return [_rounded(10**end) for end in self._ends]
 
     def midpoint(self, name: str) -> list[float]:
         """Return both ends of an upright line."""
@@ -146,18 +186,18 @@ class _Axis:
 
     def points(self, points: Sequence[CapacityPoint]) -> list[float]:
         """Return the places of chains; those with another number of TAs stand beside."""
-        return [self._beside(self.measure.of(point), self._kinds.index(point.num_tas)) for point in points]
+        return [self._beside(self._size(point), self._kinds.index(point.num_tas)) for point in points]
 
     def finals(self, points: Sequence[FinalPoint]) -> list[float]:
         """Return the places of finalists: beside all chains, and beside each other."""
         found = []
         for index, point in enumerate(points):
-            same = sum(self.measure.of(other) == self.measure.of(point) for other in points[:index])
-            found.append(self._beside(self.measure.of(point), len(self._kinds) + 0.8 * same))
+            same = sum(self._size(other) == self._size(point) for other in points[:index])
+            found.append(self._beside(self._size(point), len(self._kinds) + 0.8 * same))
         return found
 
-    def _beside(self, size: int, place: float) -> float:
-        return round(10 ** (math.log10(size) + (place - (len(self._kinds) - 1) / 2) * self._step), 1)
+    def _beside(self, size: float, place: float) -> float:
+        return _rounded(10 ** (math.log10(size) + (place - (len(self._kinds) - 1) / 2) * self._step))
 
 
 def _add_baseline(
@@ -220,9 +260,7 @@ def _add_points(figure: go.Figure, chosen: Sequence[CapacityPoint], x: list[floa
 
 
 def _hover(point: CapacityPoint) -> str:
-    return (
-        f"{label(point.chain)}<br><b>val accuracy {wording.percent(point.val_accuracy)}</b>, trial {point.trial_number}"
-    )
+    return f"{label(point.chain)}<br><b>val {wording.percent(point.val_accuracy)}</b>, trial {point.trial_number}"
 
 
 def _add_finals(figure: go.Figure, finals: Sequence[FinalPoint], x: list[float]) -> None:
@@ -242,7 +280,7 @@ def _add_finals(figure: go.Figure, finals: Sequence[FinalPoint], x: list[float])
             "width": 5,
         },
         hovertext=[
-            f"{label(point.chain)}<br><b>finals: val accuracy {wording.percent(point.val.mean)}</b>, "
+            f"{label(point.chain)}<br><b>finals: val {wording.percent(point.val.mean)}</b>, "
             f"n = {point.val.n}<br>{wording.percents(point.val.low, point.val.high)}"
             for point in finals
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.report.figure_data.curves import CurvesInfo
 from tasearch.report.figures.look import (
     BLUE,
@@ -22,7 +23,7 @@ from tasearch.report.figures.look import (
 _STYLES = ((BLUE, "solid"), (RED, "solid"), (GREEN, "solid"), (PINK, "solid"), (SKY, "solid"))
 
 
-def draw_curves(info: CurvesInfo) -> go.Figure:
+def draw_curves(info: CurvesInfo, measure: str = ACCURACY) -> go.Figure:
     """Draw val accuracy of the student after each epoch, BLKD dashed."""
     curves = info.curves
     figure = new_figure(height=HEIGHT + 28 * len(curves))
@@ -41,6 +42,6 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     figure.update_xaxes(title_text="epoch of the student's stage", tickformat="d")
     if max((len(curve.accuracies) for curve in curves), default=0) < 10:
         figure.update_xaxes(dtick=1)
-    show_range(figure, info.range)
+    show_range(figure, info.range, measure)
     figure.update_layout(showlegend=True)
     return figure

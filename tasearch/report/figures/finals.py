@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.report import wording
 from tasearch.report.figure_data.finals import ArmDifference
 from tasearch.report.figures.look import BLUE, INK, SKY, label, new_figure, short_label
@@ -14,7 +15,7 @@ _LABEL_ROOM = 0.44
 """Part of a row, from its mean upwards, that belongs to the chain's name; the zero line stays out of it."""
 
 
-def draw_finals(arms: Sequence[ArmDifference]) -> go.Figure:
+def draw_finals(arms: Sequence[ArmDifference], measure: str = ACCURACY) -> go.Figure:
     """Draw each finalist's difference to BLKD with its interval, the single replicates below it."""
     figure = new_figure(height=130 + 100 * len(arms))
     rows = list(range(len(arms), 0, -1))
@@ -72,6 +73,6 @@ def draw_finals(arms: Sequence[ArmDifference]) -> go.Figure:
         )
     figure.add_annotation(x=0, y=1, yref="paper", yanchor="bottom", text="BLKD", showarrow=False)
     figure.update_layout(margin={"t": 28}, showlegend=True)
-    figure.update_xaxes(title_text="test accuracy minus BLKD's<br>(percentage points)")
+    figure.update_xaxes(title_text=f"test {measure} minus BLKD's<br>(percentage points)")
     figure.update_yaxes(range=[0.5, len(arms) + 0.65], showticklabels=False, ticks="", showgrid=False)
     return figure

@@ -41,7 +41,6 @@ DARK = {
 """What takes the place of each colour on a dark page."""
 BY_NUM_TAS = ((BLUE, "circle"), (RED, "square"), (GREEN, "diamond"), (PINK, "triangle-up"))
 """Colour and symbol of chains with 1, 2, 3 and more TAs."""
-VAL_TITLE = "validation accuracy (%)"
 HEIGHT = 440
 PATH_WIDTH = 46
 """Characters of a path on one line of a label."""
@@ -148,6 +147,6 @@ def percents(values: Sequence[float]) -> list[float]:
     return [round(100 * value, 3) for value in values]
 
 
-def show_range(figure: go.Figure, shown: AccuracyRange) -> None:
-    """Set the axis of accuracies."""
-    figure.update_yaxes(range=[100 * shown.low, 100 * shown.high], title_text=VAL_TITLE)
+def show_range(figure: go.Figure, shown: AccuracyRange, measure: str) -> None:
+    """Set the axis of accuracies; `measure`: what they are called."""
+    figure.update_yaxes(range=[100 * shown.low, 100 * shown.high], title_text=f"validation {measure} (%)")

@@ -151,7 +151,7 @@ def _add_key(figure: go.Figure) -> None:
 def _hover(node: PathNode) -> str:
     lines = [path_label(node.path)]
     if node.best_val_accuracy is not None:
-        lines.append(f"<b>best val accuracy {wording.percent(node.best_val_accuracy)}</b>")
+        lines.append(f"<b>best val {wording.percent(node.best_val_accuracy)}</b>")
     if node.temperature is not None and node.kd_weight is not None:
         lines.append(f"at temperature {node.temperature:g}, KD weight {node.kd_weight:g}")
     lines.append(f"{wording.plural(node.stages, 'stage')} trained in {wording.duration(node.seconds)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from tasearch.domain.metric import ACCURACY
 from tasearch.domain.result import TrialState
 from tasearch.report import wording
 from tasearch.report.figure_data.progress import ProgressInfo, ProgressPoint
@@ -16,7 +17,7 @@ MOST_NAMED = 2_000
 """Points of one kind whose chains are named when they are pointed at."""
 
 
-def draw_progress(info: ProgressInfo) -> go.Figure:
+def draw_progress(info: ProgressInfo, measure: str = ACCURACY) -> go.Figure:
     """Draw val accuracy by trial number with the best so far; trials without a result along the bottom edge."""
     figure = new_figure()
     for name, points, color, symbol, dash in (
@@ -41,7 +42,7 @@ def draw_progress(info: ProgressInfo) -> go.Figure:
     figure.update_xaxes(title_text="trial", range=[-0.7, max(info.last_trial, 1) + 0.7], tickformat="d")
     if info.last_trial < 10:
         figure.update_xaxes(dtick=1)
-    show_range(figure, info.range)
+    show_range(figure, info.range, measure)
     figure.update_layout(showlegend=True)
     return figure
 
@@ -77,10 +78,9 @@ def _add_progress(
 def _hover(points: Sequence[ProgressPoint]) -> dict[str, Any]:
     """Return what is shown of a point; of very many their chains are left out, which would fill the page."""
     if len(points) > MOST_NAMED:
-        return {"hovertemplate": "trial %{x}<br><b>val accuracy %{y:.1f}%</b><extra></extra>"}
+        return {"hovertemplate": "trial %{x}<br><b>val %{y:.1f}%</b><extra></extra>"}
     texts = [
-        f"trial {point.trial_number}<br>{label(point.chain)}"
-        f"<br><b>val accuracy {wording.percent(point.val_accuracy)}</b>"
+        f"trial {point.trial_number}<br>{label(point.chain)}<br><b>val {wording.percent(point.val_accuracy)}</b>"
         for point in points
     ]
     return {"hovertext": texts, "hoverinfo": "text"}

@@ -79,6 +79,6 @@ def _text(cell: ResponseCell) -> str:
 def _hover(cell: ResponseCell) -> str:
     return (
         f"{_title(cell.num_tas)}, temperature {cell.temperature:g}, KD weight {cell.kd_weight:g}"
-        f"<br><b>best val accuracy {wording.percent(cell.best_val_accuracy)}</b>"
+        f"<br><b>best val {wording.percent(cell.best_val_accuracy)}</b>"
         f"<br>mean {wording.percent(cell.mean_val_accuracy)} of {wording.plural(cell.chains, 'chain')}"
     )

@@ -139,4 +139,4 @@ def test_default_epochs_follow_the_data() -> None:
 
 
 def test_known_datasets_are_listed() -> None:
-    assert known_datasets() == ["cluttered-digits", "cifar10", "cifar100", "folder:PATH"]
+    assert known_datasets() == ["cluttered-digits", "cifar10", "cifar100", "folder:PATH", "MODULE:CALLABLE"]

@@ -20,7 +20,15 @@ def test_the_verdict_stands_on_top(view: StudyView) -> None:
 
 def test_sections_follow_the_page(view: StudyView) -> None:
     assert re.findall(r"^## (.*)$", report_markdown(view), re.MULTILINE) == [
-        *("What was compared", "Finals", "Ranking of chains", "Temperature and KD weight", "Cost", "Provenance"),
+        *(
+            "What was compared",
+            "Models",
+            "Finals",
+            "Ranking of chains",
+            "Temperature and KD weight",
+            "Cost",
+            "Provenance",
+        ),
     ]
 
 

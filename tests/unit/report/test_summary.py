@@ -20,7 +20,7 @@ def answer(view: StudyView) -> dict[str, Any]:
 def test_json_has_exactly_the_promised_keys(view: StudyView) -> None:
     keys = {name: set(value) for name, value in answer(view).items() if isinstance(value, dict)}
     assert list(answer(view)) == [
-        "study_name", "storage", "trials", "best", "baselines", "stages", "ranking", "verdict", "report"
+        "study_name", "storage", "metric", "trials", "best", "baselines", "stages", "ranking", "verdict", "report"
     ]  # fmt: skip
     assert keys == {
         "trials": {"complete", "pruned", "failed"},

@@ -16,6 +16,8 @@ def facts(**changes: Any) -> dict[str, Any]:
         "study_name": "pets",
         "created_at": "2026-11-01T12:00:00+00:00",
         "model": {"name": "plain2", "num_params": 5114, "macs": 186_880},
+        "metric": "accuracy",
+        "latency": None,
         "path": ["plain10", "plain4", "plain2"],
         "temperatures": [4.0, 8.0],
         "kd_weights": [0.9, 0.9],
@@ -104,3 +106,17 @@ def test_one_replicate_has_no_interval() -> None:
 def test_training_in_bfloat16_is_said() -> None:
     assert "under bfloat16 autocast" in card(facts(recipe={"epochs": 10, "precision": "bfloat16"}))
     assert "bfloat16" not in card(facts())
+
+
+def test_latency_is_told_with_its_place_and_its_runs() -> None:
+    timing = {"batch": 64, "median": 0.0123, "low": 0.01, "high": 0.02, "runs": 30}
+    found = {"device": "cpu x", "threads": 2, "torch_version": "2.15", "timings": [timing]}
+    text = card(facts(latency=found))
+    assert "12.3 ms for 64 images (median of 30)" in text
+    assert "CPU threads: 2" in text
+
+
+def test_another_metric_is_named_with_its_meaning() -> None:
+    text = card(facts(metric="balanced-accuracy"))
+    assert "Every number below is balanced accuracy: the mean over the classes" in text
+    assert "the best val accuracy" not in text
