@@ -45,7 +45,7 @@ def command(
     it travels unencrypted, so put a proxy with TLS in front where the network is not yours. Ctrl-C ends it.
     """
     # Imported here: Optuna takes a second, and `--help` must not.
-    from tasearch.cli.existing import existing_url, open_existing
+    from tasearch.api.existing import existing_url, open_existing
     from tasearch.dashboard.app import open_dashboard
     from tasearch.dashboard.guard import Login
     from tasearch.dashboard.server import is_loopback, listen, resolve_address, serve, url_of

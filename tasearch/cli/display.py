@@ -11,18 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tasearch.worker.progress import Display
+from tasearch.worker.progress import Display, Silent
 from tasearch.worker.snapshot import Snapshot, panel_rows
-
-
-class Silent:
-    """Shows nothing."""
-
-    def refresh(self, snapshot: Snapshot) -> None:
-        """Nothing."""
-
-    def line(self, text: str) -> None:
-        """Nothing."""
 
 
 class PlainLines:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from tasearch.cli.existing import choose_study, existing_url, named_study, open_existing
+from tasearch.api.delivering import Wanted, carry_out_export
+from tasearch.api.existing import existing_url, named_study, open_existing
 from tasearch.cli.options import configure_logging, location_from, output_options, print_json, settings_options
-from tasearch.config.joining import joining_settings
-from tasearch.domain.errors import ConfigError
-
-if TYPE_CHECKING:
-    from tasearch.report.view import StudyView
-    from tasearch.search.winner import Choice
 
 _SETTINGS = ("study_name", "home", "storage", "artifacts", "dataset", "data_dir", "memory_gb")
 
@@ -60,33 +54,18 @@ def command(
 
     # Imported here: torch takes seconds, and a mistyped place should be answered at once.
     from tasearch.cli.display import make_display
-    from tasearch.report.query import load_view
     from tasearch.stores.delivery import check_destination
-    from tasearch.training.device import resolve_device
-    from tasearch.worker.export import ExportRequest, export_run, parse_formats
-    from tasearch.worker.progress import FirstReading
+    from tasearch.worker.export import parse_formats
     from tasearch.worker.signals import stop_on_signals
-    from tasearch.worker.stored_study import open_stored_study
 
     asked, folder = parse_formats(formats), Path(out)
     check_destination(folder, force=force)
+    wanted = Wanted(study_name=named_study(name, where), flags=flags, environment=os.environ)
     with stop_on_signals() as stop, make_display(quiet=quiet) as display, open_existing(url) as records:
         try:
-            row = choose_study(records, named_study(name, where))
-            view = load_view(url, row.study_name, curves=False)
-            choice = _chosen(view, chain)
-            settings = joining_settings(
-                row.config["settings"], {**flags, "study_name": row.study_name}, os.environ
-            ).model_copy(update={"device": "cpu"})
-            study = open_stored_study(row, records, settings, resolve_device("cpu"), FirstReading(display, stop))
-            request = ExportRequest(
-                formats=asked,
-                folder=folder,
-                force=force,
-                command=_command(row.study_name, chain, asked, out),
-                verdict=None if view.verdict is None else view.verdict.text,
+            facts = carry_out_export(
+                records, url, wanted, display, stop, chain=chain, formats=asked, folder=folder, force=force
             )
-            facts = export_run(study, choice, request)
         except KeyboardInterrupt:
             display.line("stopped; nothing was exported")
             return stop.exit_code
@@ -95,29 +74,6 @@ def command(
     else:
         click.echo(_said(facts, folder))
     return 0
-
-
-def _chosen(view: StudyView, rank: int | None) -> Choice:
-    from tasearch.search.winner import run_of_chain, winning_run
-
-    if rank is None:
-        return winning_run(view.verdict, view.finals, view.study_name)
-    if rank > len(view.ranking):
-        raise ConfigError(
-            f"--chain {rank}: the ranking of study {view.study_name!r} has {len(view.ranking)} chains",
-            hint=f"say --chain 1 to --chain {len(view.ranking)}; `tasearch report` shows them"
-            if view.ranking
-            else "no trial has completed yet",
-        )
-    found = view.ranking[rank - 1]
-    return run_of_chain(found.chain, found.val_accuracy, view.verdict, view.finals)
-
-
-def _command(study_name: str, chain: int | None, formats: tuple[str, ...], out: str) -> str:
-    rank = () if chain is None else ("--chain", str(chain))
-    return shlex.join(
-        ["tasearch", "export", "--study-name", study_name, *rank, "--format", ",".join(formats), "--out", out]
-    )
 
 
 def _said(facts: dict[str, Any], folder: Path) -> str:

@@ -52,7 +52,7 @@ def command(
     Lists first. Studies keep everything that they, their finals and their reports stand on; what living workers use and
     whatever is younger than an hour stays. Stages of `tasearch suggest` that no study has asked for go.
     """
-    from tasearch.cli.existing import existing_url, open_existing
+    from tasearch.api.existing import existing_url, open_existing
     from tasearch.stores.artifacts import ArtifactStore
     from tasearch.stores.garbage import find_garbage, remove_garbage
     from tasearch.stores.home import Home

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tasearch.cli.existing import choose_study, existing_url, open_existing
+from tasearch.api.existing import choose_study, existing_url, open_existing
 from tasearch.cli.options import configure_logging, location_from, output_options, print_json, settings_options
 from tasearch.config.joining import joining_settings
 from tasearch.domain.errors import ConfigError

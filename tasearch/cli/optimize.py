@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,38 +30,22 @@ def command(
     settings = settings_from(flags, study_file)
 
     # Imported here: torch takes seconds, and a mistyped flag should be answered at once.
-    from tasearch.cli.browsing import note_study
+    from tasearch.api.running import open_session, run_session
     from tasearch.cli.display import make_display
-    from tasearch.domain.errors import NoCompletedTrialError
     from tasearch.report.page import write_page
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text
     from tasearch.training.loop import InterruptedStage
-    from tasearch.worker.gpus import on_first_gpu
-    from tasearch.worker.ray_launcher import import_ray, run_on_ray
-    from tasearch.worker.ray_settings import settings_of_driver
-    from tasearch.worker.session import Session
     from tasearch.worker.signals import stop_on_signals
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
         session = None
         try:
-            on_ray = settings.launcher == "ray"
-            if on_ray:
-                # Before data are read: it may be missing.
-                import_ray()
-            session = Session(settings_of_driver(settings) if on_ray else on_first_gpu(settings), display, stop)
+            session = open_session(settings, display, stop)
             if dry_run:
                 _print_forecast(session.forecast(), as_json)
                 return 0
-            noting = partial(note_study, session.url, session.plan.study_name, display.line)
-            counts = run_on_ray(session) if on_ray else session.run(search_ended=noting)
-            noting()
-        except NoCompletedTrialError:
-            if session is not None:
-                # Why each of its trials failed is worth looking at.
-                note_study(session.url, session.plan.study_name, display.line)
-            raise
+            counts = run_session(session)
         except KeyboardInterrupt:
             display.line("stopped before anything was trained; the same command begins again")
             return stop.exit_code

@@ -50,7 +50,7 @@ def command(
     if out == "":
         raise ConfigError("--out: got '', which names no folder", hint="say --out DIR")
 
-    from tasearch.cli.existing import readable_database
+    from tasearch.api.existing import readable_database
     from tasearch.report.files import write_report
     from tasearch.report.query import load_view
     from tasearch.report.summary import to_json, to_text

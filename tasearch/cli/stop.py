@@ -31,7 +31,7 @@ def command(
     They notice within seconds and end as after SIGTERM, with exit code 143. Workers that start later are not concerned:
     `tasearch optimize` goes on from there. Exit code 1 where some are still at work when waiting ends.
     """
-    from tasearch.cli.existing import choose_study, existing_url, named_study, open_existing
+    from tasearch.api.existing import choose_study, existing_url, named_study, open_existing
     from tasearch.report.wording import plural, printable
     from tasearch.worker.stopping import stop_workers, worker_label
 

@@ -21,12 +21,13 @@ from tasearch.cli.options import (
 @output_options
 def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> int:
     """List the studies of a database, oldest first."""
-    from tasearch.cli.existing import open_to_read, readable_database
+    from tasearch.api.existing import open_to_read, readable_database
+    from tasearch.api.studies import study_summaries
     from tasearch.report.wording import printable
 
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
     with open_to_read(readable_database(location_from(flags))) as records:
-        rows = records.studies.list_all()
+        rows = study_summaries(records)
     if as_json:
         print_json(
             {
@@ -34,10 +35,10 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
                     {
                         "study_name": row.study_name,
                         "created_at": row.created_at.isoformat(timespec="seconds"),
-                        "teacher": row.identity["teacher"],
-                        "student": row.identity["student"],
-                        "dataset": row.identity["data"]["name"],
-                        "verdict": (row.attrs.get("verdict") or {}).get("text"),
+                        "teacher": row.teacher,
+                        "student": row.student,
+                        "dataset": row.dataset,
+                        "verdict": row.verdict,
                     }
                     for row in rows
                 ]
@@ -45,8 +46,7 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
         )
         return 0
     for row in rows:
-        pending = "measured by `tasearch gap`" if "gap" in row.identity else "no verdict yet"
-        verdict = (row.attrs.get("verdict") or {}).get("text", pending)
+        verdict = row.verdict or ("measured by `tasearch gap`" if row.is_gap else "no verdict yet")
         click.echo(printable(f"{row.created_at:%Y-%m-%d %H:%M}  {row.study_name}: {verdict}"))
     if not rows:
         click.echo("no studies")

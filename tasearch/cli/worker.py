@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 import click
 
-from tasearch.cli.existing import existing_url, open_existing
+from tasearch.api.existing import existing_url, open_existing, stored_settings
+from tasearch.api.running import open_session, run_session
 from tasearch.cli.options import configure_logging, location_from, output_options, print_json, settings_options
-from tasearch.config.joining import OF_THE_WORKER, joining_settings
+from tasearch.config.joining import OF_THE_WORKER
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import ConfigError
-from tasearch.report.query import find_study, refuse_gap
 
 
 @click.command("worker")
@@ -29,19 +28,13 @@ def command(as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any
     settings = _settings(flags)
 
     # Imported here: torch takes seconds, and a mistyped name should be answered at once.
-    from tasearch.cli.browsing import note_study
     from tasearch.cli.display import make_display
     from tasearch.training.loop import InterruptedStage
-    from tasearch.worker.gpus import on_first_gpu
-    from tasearch.worker.session import Session
     from tasearch.worker.signals import stop_on_signals
 
     with stop_on_signals() as stop, make_display(quiet=quiet) as display:
         try:
-            session = Session(on_first_gpu(settings), display, stop)
-            noting = partial(note_study, session.url, session.plan.study_name, display.line)
-            counts = session.run(joins=True, search_ended=noting)
-            noting()
+            counts = run_session(open_session(settings, display, stop), joins=True)
         except (KeyboardInterrupt, InterruptedStage):
             display.line("stopped; what was under way is saved and left to the other workers")
             return stop.exit_code
@@ -57,5 +50,4 @@ def _settings(flags: dict[str, Any]) -> Settings:
     if where.study_name is None:
         raise ConfigError("--study-name is missing", hint="say which study to join; `tasearch studies` lists them")
     with open_existing(existing_url(where)) as records:
-        stored = refuse_gap(find_study(records, where.study_name)).config["settings"]
-    return joining_settings(stored, {**flags, "study_name": where.study_name}, os.environ)
+        return stored_settings(records, where.study_name, flags, os.environ)

@@ -41,7 +41,7 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], study_file
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise _config_error(error, origins) from None
+        raise config_error(error, origins) from None
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
@@ -87,10 +87,15 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
-    """Turn the first finding into one line; the others would be found next time."""
+def config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    """Turn the first finding into one line; the others would be found next time.
+
+    `origins`: where each setting came from, by its name; those that are not there are called by their flag.
+    """
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "?"
+    if name not in Settings.model_fields:
+        return ConfigError(f"unknown setting `{name}`", hint=nearest(name, list(Settings.model_fields)))
     origin = origins.get(name, flag_of(name))
     if first["type"] == "missing":
         return ConfigError(f"{flag_of(name)} is missing", hint=f"say {flag_of(name)} NAME, e.g. {_EXAMPLES[name]}")

@@ -20,7 +20,7 @@ from tasearch.data.pixels import Kind, UnfitImageError, to_pixels
 from tasearch.domain.dotted_path import NotImportedError, imported, said
 from tasearch.domain.errors import DataError
 
-OBJECTS = "objects:"
+OBJECTS = "object:"
 """Begins the name of data that were handed over in Python: only the process that has them can load them."""
 IMAGE_SIZES = range(4, 513)
 _PAIR = "return (train, test), each with len() and [index] giving (image, label)"
@@ -65,7 +65,7 @@ def load(request: DataRequest) -> Source:
 
 def _pair(request: DataRequest) -> tuple[Any, Any]:
     if request.objects is not None:
-        return _checked_pair(request.name, request.objects)
+        return checked_pair(request.name, request.objects)
     if request.name.startswith(OBJECTS):
         raise DataError(
             f"{request.name}: these data were handed over as Python objects, which this process does not have",
@@ -81,14 +81,15 @@ def _pair(request: DataRequest) -> tuple[Any, Any]:
         # stdout is for results.
         with contextlib.redirect_stdout(sys.stderr):
             made = make()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
             f"--dataset {request.name}: the callable failed: {said(error)}", hint="it is called without arguments"
         ) from error
-    return _checked_pair(request.name, made)
+    return checked_pair(request.name, made)
 
 
-def _checked_pair(name: str, made: Any) -> tuple[Any, Any]:
+def checked_pair(name: str, made: Any) -> tuple[Any, Any]:
+    """Return a train and a test set. Raises DataError for anything else."""
     if not isinstance(made, tuple | list) or len(made) != 2:
         what = f"{type(made).__name__} of {len(made)}" if isinstance(made, tuple | list) else type(made).__name__
         raise DataError(f"--dataset {name}: got a {what} where two datasets are wanted", hint=_PAIR)

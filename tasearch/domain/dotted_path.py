@@ -8,6 +8,8 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -32,17 +34,16 @@ def imported(path: str) -> object:
     """
     module_name, _, attribute = path.partition(":")
     here = os.getcwd()  # noqa: PTH109 - sys.path holds text
-    if here not in sys.path and "" not in sys.path:
-        # As `python -m` does; a console script has its own folder there instead.
-        sys.path.insert(0, here)
     try:
-        found: object = importlib.import_module(module_name)
-    except Exception as error:
+        with _first_on_path(here):
+            importlib.invalidate_caches()
+            found: object = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
         # What is missing may be what the module itself imports.
-        own = isinstance(error, ModuleNotFoundError) and error.name is not None
-        if own and f"{module_name}.".startswith(f"{error.name}."):  # type: ignore[attr-defined]
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
             raise NotImportedError(
-                f"{path}: there is no module {error.name!r}",  # type: ignore[attr-defined]
+                f"{path}: there is no module {missing!r}",
                 hint=f"it is looked for in {here} and where Python finds packages (PYTHONPATH)",
             ) from error
         raise NotImportedError(
@@ -57,6 +58,18 @@ def imported(path: str) -> object:
             )
         found = getattr(found, name)
     return found
+
+
+@contextmanager
+def _first_on_path(folder: str) -> Iterator[None]:
+    """Let a folder win while a module is imported; after that it stays at the end, for imports inside functions."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def said(error: BaseException) -> str:

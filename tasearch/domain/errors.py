@@ -10,6 +10,7 @@ TasearchError                1  something failed that was asked for correctly
 ├── NoCompletedTrialError    3  the budget ended and no trial completed
 ├── ArtifactError            1  stored bytes are missing or do not match their hash
 ├── StageFailedError         1  a training run diverged or broke
+├── StoppedError             1  the workers of the study were asked to end, and it can go on
 └── LeaseLostError           1  another worker has taken over what this one was doing
 """
 
@@ -67,6 +68,10 @@ class ArtifactError(TasearchError):
 
 class StageFailedError(TasearchError):
     """A training run diverged or broke; the message names stage, epoch and hyper-parameters."""
+
+
+class StoppedError(TasearchError):
+    """The workers of the study were asked to end (`tasearch stop`); the same call goes on from there."""
 
 
 class LeaseLostError(TasearchError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,23 @@ def configure(device: torch.device, threads: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would write NaN into every new tensor: a tenth of a stage's time, for catching reads that we do not make.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def torch_as_before() -> Iterator[None]:
+    """Put back at the end of the block what `configure` sets for the whole process."""
+    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    kernels = cudnn.benchmark, cudnn.deterministic
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
+        cudnn.benchmark, cudnn.deterministic = kernels
 
 
 def environment(device: torch.device) -> Environment:

@@ -35,6 +35,16 @@ class Display(Protocol):
         """Say that something was finished."""
 
 
+class Silent:
+    """A display that shows nothing."""
+
+    def refresh(self, snapshot: Snapshot) -> None:
+        """Nothing."""
+
+    def line(self, text: str) -> None:
+        """Nothing."""
+
+
 class FirstReading:
     """Says how far the first reading of all images has come; raises InterruptedStage once a signal asks for an end."""
 

@@ -56,6 +56,7 @@ class Reproduction:
     """In which this machine and its libraries differ from what the stages were trained with."""
     metric: str
     """What the accuracies are, of `domain.metric`."""
+    chain: ChainSpec
 
     @property
     def identical(self) -> bool:
@@ -127,6 +128,7 @@ def reproduce(
         stages=tuple(stages),
         differences=tuple(_differences(stages, study.row.versions)),
         metric=study.plan.stages.metric,
+        chain=chain,
     )
 
 

@@ -68,17 +68,26 @@ class StageCounts:
 class Session:
     """Everything that a study needs in one process; nothing is created before all of it has been checked."""
 
-    def __init__(self, settings: Settings, display: Display, stop: StopFlag, *, said: Settings | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        display: Display,
+        stop: StopFlag,
+        *,
+        said: Settings | None = None,
+        objects: tuple[Any, Any] | None = None,
+    ) -> None:
         """Check settings, device, data, models and locations.
 
-        `said`: the settings of the call that this process works for, where they are not its own.
+        `said`: the settings of the call that this process works for, where they are not its own. `objects`: train and
+        test set, where they were handed over in Python.
 
         Raises UsageError (ConfigError, ModelError, DataError, StorageError), InterruptedStage where a signal asks for
         an end while images that stay in their files are read for the first time.
         """
         self._began = time.monotonic()
         self.settings, self.display, self.stop = settings, display, stop
-        self._said = said or settings
+        self._said, self._objects = said or settings, objects
         check_names(settings)
         self.home = Home(settings.home)
         self.device = resolve_device(settings.device)
@@ -245,7 +254,7 @@ class Session:
             raise
 
     def _load(self, data_dir: Path) -> Dataset:
-        request = data_request(self.settings, data_dir, self.device)
+        request = data_request(self.settings, data_dir, self.device, self._objects)
         return load_dataset(request, on_read=FirstReading(self.display, self.stop))
 
     def _register(self, records: Records, *, joins: bool) -> None:

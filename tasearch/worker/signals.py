@@ -100,3 +100,32 @@ def _end_at_the_second() -> Iterator[None]:
         os.close(writer)
         counter.join()
         os.close(reader)
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[StopFlag]:
+    """Turn Ctrl-C into a StopFlag while the block runs, for a process that is somebody else's.
+
+    A second one raises KeyboardInterrupt at once; so does the first while the flag is not watched. Outside the main
+    thread no signal is touched: Python gives them to the main thread alone.
+    """
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        try:
+            yield flag
+        finally:
+            no_hurry()
+        return
+
+    def handle(signum: int, _frame: FrameType | None) -> None:
+        was_set = flag.is_set
+        flag.request(signum)
+        if was_set or not flag.is_watched:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield flag
+    finally:
+        no_hurry()
+        signal.signal(signal.SIGINT, before)

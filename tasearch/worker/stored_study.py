@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,16 +36,22 @@ class StoredStudy:
 
 
 def open_stored_study(
-    row: StudyRow, records: Records, settings: Settings, device: torch.device, on_read: OnRead
+    row: StudyRow,
+    records: Records,
+    settings: Settings,
+    device: torch.device,
+    on_read: OnRead,
+    objects: tuple[Any, Any] | None = None,
 ) -> StoredStudy:
     """Load the data of a study and check by hash that they are its own.
 
-    `settings`: as `joining_settings` gives them; `device`: where the images will be used. Raises DataError, and
+    `settings`: as `joining_settings` gives them; `device`: where the images will be used; `objects`: its data,
+    where they were handed over in Python. Raises DataError, and
     ConfigError where something that changes a stage is not as it was.
     """
     data_dir = settings.data_dir or Home(settings.home).data
     with DataFolderGuard(data_dir).undone_if_refused():
-        dataset = load_dataset(data_request(settings, data_dir, device), on_read=on_read)
+        dataset = load_dataset(data_request(settings, data_dir, device, objects), on_read=on_read)
         plan = build_plan(settings, dataset)
         _refuse_others(row, plan)
     return StoredStudy(
@@ -56,8 +63,10 @@ def open_stored_study(
     )
 
 
-def data_request(settings: Settings, data_dir: Path, device: torch.device) -> DataRequest:
-    """Return the data that settings ask for, to be used on a device."""
+def data_request(
+    settings: Settings, data_dir: Path, device: torch.device, objects: tuple[Any, Any] | None = None
+) -> DataRequest:
+    """Return the data that settings ask for, to be used on a device; `objects`: handed over in Python."""
     return DataRequest(
         name=settings.dataset,
         data_dir=data_dir,
@@ -66,6 +75,7 @@ def data_request(settings: Settings, data_dir: Path, device: torch.device) -> Da
         augment=augment_of(settings),
         memory_bytes=None if settings.memory_gb is None else int(settings.memory_gb * 1e9),
         device=device,
+        objects=objects,
     )
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import optuna
 
-from tasearch.cli.browsing import note_study
+from tasearch.api.browsing import note_study
 from tasearch.search.storage import close_storage, open_storage
 from tasearch.stores.engine import engine_kwargs, open_engine, tune, url_text
 from tests.bench.many_trials import STUDY, ManyTrials, Spent

@@ -37,7 +37,7 @@ class Samples:
 
 def load(train: Any = None, test: Any = None, **changes: Any) -> Dataset:
     pair = (Samples(LABELS) if train is None else train, Samples(LABELS, seed=1) if test is None else test)
-    return load_dataset(DataRequest(name="objects:Samples", data_dir=Path("unused"), objects=pair, **changes))
+    return load_dataset(DataRequest(name="object:Samples", data_dir=Path("unused"), objects=pair, **changes))
 
 
 def changed(change: Callable[[Samples], None]) -> Samples:
@@ -55,7 +55,7 @@ def grey(samples: Samples, indices: range) -> Samples:
 def test_the_spec_follows_the_samples() -> None:
     dataset = load()
     spec = dataset.spec
-    assert (spec.name, spec.num_classes, spec.image_size, spec.channels) == ("objects:Samples", 3, 8, 3)
+    assert (spec.name, spec.num_classes, spec.image_size, spec.channels) == ("object:Samples", 3, 8, 3)
     assert (spec.num_train, spec.num_val, dataset.num_test) == (9, 3, 12)
     assert dataset.class_counts.train == (3, 3, 3)
 
@@ -137,10 +137,10 @@ def test_what_cannot_be_trained_on_is_refused(train: Samples, message: str) -> N
 @pytest.mark.parametrize(
     ("test", "message"),
     [
-        (Samples([0, 1, 2, 3] * 3), r"test\[3\]: label 3 does not occur in objects:Samples, train"),
-        (Samples([0, 1] * 6), "test: no image of class c, which objects:Samples, train has"),
+        (Samples([0, 1, 2, 3] * 3), r"test\[3\]: label 3 does not occur in object:Samples, train"),
+        (Samples([0, 1] * 6), "test: no image of class c, which object:Samples, train has"),
         (Samples(LABELS, classes=["a", "b", "d"]), "train and test have different classes: a, b, c and a, b, d"),
-        (Samples(LABELS, size=9), r"test\[0\]: its image is 9 x 9, those of objects:Samples, train are 8 x 8"),
+        (Samples(LABELS, size=9), r"test\[0\]: its image is 9 x 9, those of object:Samples, train are 8 x 8"),
     ],
 )
 def test_train_and_test_must_fit_together(test: Samples, message: str) -> None:
@@ -224,5 +224,5 @@ def test_a_module_that_is_not_there_is_named() -> None:
 
 def test_objects_of_another_process_are_asked_for_again() -> None:
     with pytest.raises(DataError, match="which this process does not have") as refused:
-        from_path("objects:Samples")
+        from_path("object:Samples")
     assert "MODULE:CALLABLE" in refused.value.hint

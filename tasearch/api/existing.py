@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from tasearch.config.joining import joining_settings
+from tasearch.config.resolve import resolve
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.report.query import find_study, newest_study, refuse_gap
@@ -32,6 +35,20 @@ def existing_page(settings: Settings, study_name: str) -> Path | None:
     """Return the report of a study where one has been written."""
     page = Home(settings.home).report_page(study_name)
     return page if page.is_file() else None
+
+
+def named_where(home: Path | str, storage: str | None, study_name: str | None) -> Settings:
+    """Return the settings that say where a database is and which of its studies is meant. Raises ConfigError."""
+    places = {"home": home, "storage": storage, "study_name": study_name}
+    return resolve({"teacher": "-", "student": "-", **places}, {}, None)
+
+
+def stored_settings(
+    records: Records, study_name: str, flags: Mapping[str, Any], environment: Mapping[str, str]
+) -> Settings:
+    """Return the settings of somebody who works on a study that is there. Raises ConfigError."""
+    stored = refuse_gap(find_study(records, study_name)).config["settings"]
+    return joining_settings(stored, {**flags, "study_name": study_name}, environment)
 
 
 @contextmanager
