@@ -118,6 +118,7 @@ class FileSource:
     test: FileSplit
     class_names: tuple[str, ...]
     too_large: TooLarge
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tasearch.domain.errors import DataError
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises for files that are damaged, truncated or no images."""
 
 
@@ -25,8 +25,8 @@ def decode(path: str, size: int) -> NDArray[np.uint8]:
             # JPEG only: decodes at half, quarter or eighth size where that is still large enough.
             image.draft(None, (2 * size, 2 * size))
             pixels = np.asarray(squared(to_rgb(image, path), size))
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
     return pixels.transpose(2, 0, 1)
 
 
@@ -35,8 +35,8 @@ def image_size(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
 
 
 def to_rgb(image: Image.Image, path: str) -> Image.Image:
@@ -72,6 +72,7 @@ def squared(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 
-def _unreadable(path: str, error: Exception) -> DataError:
+def unreadable(path: str, error: Exception) -> DataError:
+    """Return what is to be raised for a file that Pillow could not read."""
     reason = " ".join(str(error).replace(f" '{path}'", "").split()) or type(error).__name__
     return DataError(f"image {path} cannot be read: {reason}", hint="replace or remove the file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tasearch.data import decoded_store
 from tasearch.data.dataset import DataRequest, FileSource, Source, Split, TooLarge
 from tasearch.data.decode import decode, image_size
 from tasearch.data.file_split import FileSplit
+from tasearch.data.kinds import kinds_of_files, remarks
 from tasearch.data.memory import bytes_of, default_limit
 from tasearch.data.reader import ImageReader
 from tasearch.domain.errors import DataError
@@ -69,10 +71,13 @@ def load(request: DataRequest) -> Source | FileSource:
     train, test = _list_images(train_dir), _list_images(test_dir)
     _check_classes(train, test, train_dir, test_dir)
     files = train.files + test.files
-    kept = request.data_dir / "decoded" / f"{decoded_store.key_of(root, files, size)}.safetensors"
+    key = decoded_store.key_of(root, files, size)
+    kept = request.data_dir / "decoded" / f"{key}.safetensors"
     known_size = size or decoded_store.image_size_of(kept, "train")
-    source = _in_files(request, train, test, known_size or _default_size(files))
-    return source or _in_memory(train, test, size, kept)
+    source: Source | FileSource | None = _in_files(request, train, test, known_size or _default_size(files))
+    source = source or _in_memory(train, test, size, kept)
+    kinds = kinds_of_files(files, request.data_dir / "kinds" / f"{key}.safetensors")
+    return dataclasses.replace(source, remarks=remarks(kinds, channels=3))
 
 
 def _in_files(request: DataRequest, train: _Listing, test: _Listing, size: int) -> FileSource | None:

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from tasearch.data.dataset import DataRequest, Source, Split
+from tasearch.data.kinds import Kind, remarks
 from tasearch.data.memory import bytes_of, default_limit, in_gigabytes
-from tasearch.data.pixels import Kind, UnfitImageError, to_pixels
+from tasearch.data.pixels import UnfitImageError, to_pixels
 from tasearch.domain.dotted_path import NotImportedError, imported, said
 from tasearch.domain.errors import DataError
 
@@ -59,7 +60,7 @@ def load(request: DataRequest) -> Source:
         val=None,
         test=test.split(channels),
         class_names=class_names,
-        remarks=_remarks(kinds, channels),
+        remarks=remarks(kinds, channels),
     )
 
 
@@ -275,20 +276,3 @@ def _check_labels(reading: _Reading, class_names: tuple[str, ...], *, against: _
             f"{reading.name}: no image of class {_few(missing)}{other}",
             hint="labels are 0, 1, ... without gaps, and every class is in train and in test",
         )
-
-
-def _remarks(kinds: Counter[Kind], channels: int) -> tuple[str, ...]:
-    """Return what was done to images that were not plain RGB, one sentence each."""
-    total = sum(kinds.values())
-
-    def some(kind: Kind) -> str:
-        return f"all {total:,} images" if kinds[kind] == total else f"{kinds[kind]:,} of {total:,} images"
-
-    grey = "kept as one channel" if channels == 1 else "their channel stands for red, green and blue"
-    done = {
-        Kind.GREY: f"grey, {grey}",
-        Kind.DEEP: f"16-bit grey, of which the upper 8 bits count, {grey}",
-        Kind.TRANSPARENT: "with an alpha channel or transparency, laid on white",
-        Kind.CONVERTED: "of other modes (palette, CMYK, ...), converted to RGB",
-    }
-    return tuple(f"{some(kind)}: {text}" for kind, text in done.items() if kinds[kind])

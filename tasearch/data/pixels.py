@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from tasearch.data.decode import squared, to_rgb
+from tasearch.data.kinds import Kind, kind_of
 
 _FORMS = "give PIL images, numpy uint8 (H, W) or (H, W, C), or torch uint8 (C, H, W), with 1, 3 or 4 channels"
 _EXACT = 1e-3
 """A float that was a byte is this near a whole number after times 255, whichever way it was divided."""
-
-
-class Kind(enum.StrEnum):
-    """What an image was before it became 8-bit grey or RGB."""
-
-    GREY = "grey"
-    RGB = "RGB"
-    TRANSPARENT = "transparent"
-    DEEP = "16-bit grey"
-    CONVERTED = "of another mode"
 
 
 class UnfitImageError(Exception):
@@ -59,13 +49,11 @@ def to_pixels(image: Any, size: int | None) -> tuple[NDArray[np.uint8], Kind]:
 def _from_pil(image: Image.Image) -> tuple[Image.Image, Kind]:
     if image.mode == "F":
         raise UnfitImageError("it has floating-point pixels, whose range is not known", hint="convert it to 8 bits")
-    has_alpha = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
-    if image.mode in ("L", "1") and not has_alpha:
-        return image.convert("L"), Kind.GREY
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return to_rgb(image, "").getchannel(0), Kind.DEEP
-    kind = Kind.TRANSPARENT if has_alpha else Kind.RGB if image.mode == "RGB" else Kind.CONVERTED
-    return to_rgb(image, ""), kind
+    kind = kind_of(image)
+    if kind is Kind.GREY:
+        return image.convert("L"), kind
+    picture = to_rgb(image, "")
+    return (picture.getchannel(0) if kind is Kind.DEEP else picture), kind
 
 
 def _from_array(values: Tensor, *, channels_first: bool) -> tuple[Image.Image, Kind]:

@@ -83,7 +83,7 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
             **{name: _per_class(split, spec) for name, split in (("train", train), ("val", val), ("test", test))}
         ),
         too_large=source.too_large if isinstance(source, FileSource) else None,
-        remarks=source.remarks if isinstance(source, Source) else (),
+        remarks=source.remarks,
     )
 
 

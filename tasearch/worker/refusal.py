@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tasearch.domain.errors import UsageError
 
-_DECODED = "decoded"
-_FOLDERS = (_DECODED, "cifar10", "cifar100")
+_KEPT = ("decoded", "kinds")
+"""Where copies are kept that can be made again."""
+_FOLDERS = (*_KEPT, "cifar10", "cifar100")
 """What the datasets make below the data folder."""
 
 
@@ -20,8 +21,8 @@ class DataFolderGuard:
         data_dir = data_dir.absolute()
         folders = [*(data_dir / name for name in _FOLDERS), data_dir, *data_dir.parents]
         self._missing = [folder for folder in folders if not folder.exists()]
-        self._copies = data_dir / _DECODED
-        self._before = set(self._copies.glob("*"))
+        self._copies = [data_dir / name for name in _KEPT]
+        self._before = self._all_copies()
 
     @contextlib.contextmanager
     def undone_if_refused(self) -> Iterator[None]:
@@ -33,10 +34,13 @@ class DataFolderGuard:
         try:
             yield
         except (UsageError, KeyboardInterrupt):
-            for copy in set(self._copies.glob("*")) - self._before:
+            for copy in self._all_copies() - self._before:
                 with contextlib.suppress(OSError):
                     copy.unlink()
             for folder in self._missing:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
             raise
+
+    def _all_copies(self) -> set[Path]:
+        return {copy for folder in self._copies for copy in folder.glob("*")}

@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tasearch.chain import run
 from tasearch.chain.run import StageRunner
-from tasearch.cli.display import Silent
 from tasearch.config.resolve import resolve
+from tasearch.worker.progress import Silent
 from tasearch.worker.session import Session
 from tasearch.worker.signals import StopFlag
 

@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from tasearch.cli.display import LivePanel, PlainLines, Silent
+from tasearch.cli.display import LivePanel, PlainLines
+from tasearch.worker.progress import Silent
 from tests.unit.worker.test_snapshot import make_snapshot
 
 

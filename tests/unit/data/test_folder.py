@@ -173,3 +173,19 @@ def test_damaged_folder_leaves_no_copy(root: Path) -> None:
 
 def test_name_is_without_the_place(root: Path) -> None:
     assert folder.name_of(f"folder:{root}/train/..") == "folder:pets"
+
+
+def test_images_that_are_not_rgb_are_counted_and_said_again_from_the_copy(root: Path) -> None:
+    Image.new("L", (8, 8)).save(root / "train" / "cat" / "grey.png")
+    Image.new("RGBA", (8, 8)).save(root / "test" / "dog" / "clear.png")
+    expected = (
+        "1 of 14 images: grey, their channel stands for red, green and blue",
+        "1 of 14 images: with an alpha channel or transparency, laid on white",
+    )
+    assert load(root).remarks == expected
+    assert len(list((root.parent / "data" / "kinds").iterdir())) == 1
+    assert load(root).remarks == expected
+
+
+def test_of_plain_rgb_nothing_is_said(root: Path) -> None:
+    assert load(root).remarks == ()

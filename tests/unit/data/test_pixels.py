@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tasearch.data.pixels import Kind, UnfitImageError, to_pixels
+from tasearch.data.kinds import Kind
+from tasearch.data.pixels import UnfitImageError, to_pixels
 
 RGB = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 GREY = np.arange(16, dtype=np.uint8).reshape(4, 4)

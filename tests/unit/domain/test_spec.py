@@ -27,6 +27,7 @@ TAUGHT_BY = Distillation(teacher=TEACHER, temperature=4.0, kd_weight=0.9)
         make_stage(DATASET, teacher=make_stage(DATASET, "plain4", replicate=1)),
         make_stage(make_dataset(shift=0), teacher=TEACHER),
         dataclasses.replace(STAGE, numerics_version=2),
+        dataclasses.replace(STAGE, metric="balanced-accuracy"),
         dataclasses.replace(STAGE, distillation=dataclasses.replace(TAUGHT_BY, kl_reduction="mean")),
         make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(nesterov=False)),
         make_stage(DATASET, teacher=TEACHER, recipe=make_recipe(warmup=0.0)),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean, stdev
 
+from tasearch.domain.latency import LatencyTable, Timing
 from tasearch.domain.result import (
     ArmScore,
     Capacity,
@@ -30,6 +31,18 @@ LADDER = {
     "plain4": Capacity(num_params=37_338, macs=6_400_000),
 }
 EPOCHS = 10
+LATENCY = LatencyTable(
+    device="cpu Intel(R) Xeon(R)",
+    threads=2,
+    torch_version="2.15.0",
+    models={
+        name: tuple(
+            Timing(batch=batch, median=alone * batch, low=0.9 * alone * batch, high=1.1 * alone * batch, runs=50)
+            for batch in (1, 64)
+        )
+        for name, alone in {"plain10": 2e-3, "plain8": 9e-4, "plain6": 4e-4, "plain4": 2.5e-4, "plain2": 1e-4}.items()
+    },
+)
 GAINS = {(): 0.0, ("plain8",): 0.001, ("plain6",): 0.004, ("plain4",): 0.009}
 NUM_TRIALS = 20
 
@@ -255,6 +268,7 @@ def make_view(**changes: object) -> StudyView:
         importances=chain_importances(TRIALS),
         num_retries=2,
         data_hash="5" * 64,
+        latency=LATENCY,
     )
     return replace(view, **changes)  # type: ignore[arg-type]
 

@@ -254,3 +254,23 @@ def test_a_folder_that_is_a_file_is_refused(view: StudyView, tmp_path: Path) -> 
     (tmp_path / "taken").write_text("")
     with pytest.raises(StorageError, match="taken"):
         write_page(view, tmp_path / "taken")
+
+
+def test_the_page_names_another_metric_everywhere(view: StudyView) -> None:
+    page = render_page(replace(view, metric="balanced-accuracy"))
+    body = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", "", body)
+    assert "balanced accuracy: the mean over the classes" in text
+    bare = re.findall(r"(?:validation|val|test) accuracy", text, re.IGNORECASE)
+    assert bare == []
+
+
+def test_latency_is_told_with_place_threads_and_runs(view: StudyView) -> None:
+    page = render_page(view)
+    assert "median of 50 forward passes after warm-up on cpu Intel(R) Xeon(R), CPU threads: 2" in page
+    assert "Latency was not measured" in render_page(replace(view, latency=None))
+
+
+def test_what_was_done_to_the_data_is_said(view: StudyView) -> None:
+    page = render_page(replace(view, data_remarks=("all 9 images: <grey>",)))
+    assert "all 9 images: &lt;grey&gt;" in page

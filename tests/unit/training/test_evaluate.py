@@ -4,7 +4,7 @@ import torch
 
 from tasearch.data.views import ViewSource, channel_statistics
 from tasearch.models.registry import build_model
-from tasearch.training.evaluate import accuracy, logits_table, predictions
+from tasearch.training.evaluate import accuracy, logits_table, mean_recall, predictions, score
 from tests.factories import CPU, make_dataset, make_stage
 
 DATASET = make_dataset()
@@ -43,3 +43,14 @@ def test_work_can_be_stopped_between_blocks() -> None:
     calls: list[int] = []
     logits_table(NET, SOURCE.views(0, 1), precision="float32", tick=lambda: calls.append(1))
     assert len(calls) == 1
+
+
+def test_balanced_accuracy_is_the_mean_over_the_classes() -> None:
+    labels = torch.tensor([0] * 8 + [1] * 2 + [3])
+    correct = torch.tensor([True] * 6 + [False] * 2 + [True, False] + [True])
+    assert mean_recall(correct, labels) == (6 / 8 + 1 / 2 + 1) / 3
+
+
+def test_with_classes_of_one_size_both_metrics_agree() -> None:
+    found = [score(NET, SOURCE, metric=metric, precision="float32") for metric in ("accuracy", "balanced-accuracy")]
+    assert abs(found[0] - found[1]) < 1e-12

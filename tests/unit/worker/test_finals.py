@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from tasearch.chain.run import StageBusyError, StageRunner
-from tasearch.cli.display import Silent
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import StageFailedError
 from tasearch.domain.result import EpochResult, FinalRow, Role, StageResult, TrialRow, TrialState, Verdict
@@ -18,7 +17,7 @@ from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records, open_records
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker
-from tasearch.worker.progress import Progress
+from tasearch.worker.progress import Progress, Silent
 from tasearch.worker.session import first_snapshot
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.study_plan import StudyPlan, build_plan

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from tasearch.config.settings import FREE, Settings
+from tasearch.data.dataset import ClassCounts
 from tasearch.domain.errors import ConfigError, ModelError
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
@@ -112,6 +114,7 @@ CHANGES: dict[str, Any] = {
     "recipe": "paper",
     "kl_reduction": "mean",
     "ta_from": "scratch",
+    "metric": "balanced-accuracy",
 }
 
 
@@ -122,7 +125,9 @@ def test_a_setting_of_the_identity_changes_the_default_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"trials": 7}, {"replicates": 2}, {"max_replicates": 9}, {"threads": 1}, {"cache_gb": 1}], ids=str
+    "changes",
+    [{"trials": 7}, {"replicates": 2}, {"max_replicates": 9}, {"threads": 1}, {"latency_device": "cpu"}],
+    ids=str,
 )
 def test_a_free_setting_leaves_the_identity_alone(changes: dict[str, Any]) -> None:
     assert set(changes) <= FREE
@@ -229,3 +234,20 @@ def test_a_ta_from_scratch_costs_no_forward_pass_of_the_teacher() -> None:
     images, epochs = DATASET.spec.num_train, 160
     saved = images * epochs * scratch.capacities["plain6"].macs
     assert distilled.trial - scratch.trial == pytest.approx(saved / 2)  # One of the two paths has a TA.
+
+
+def test_accuracy_as_the_metric_leaves_identities_as_they_were() -> None:
+    assert "metric" not in build_plan(settings_of(), DATASET).identity
+
+
+def test_every_stage_is_measured_in_the_metric_of_the_study() -> None:
+    plan = build_plan(settings_of(metric="balanced-accuracy"), DATASET)
+    specs = [plan.stages.teacher_stage, *plan.stages.chain(plan.space.build(["plain4"], 4.0, 0.9))]
+    assert {spec.metric for spec in specs} == {"balanced-accuracy"}
+
+
+def test_rare_classes_make_balanced_accuracy_rest_on_fewer_images() -> None:
+    counts = ClassCounts(train=(1,) * 4, val=(43, 1, 2, 2), test=(1,) * 4)
+    uneven = dataclasses.replace(DATASET, class_counts=counts)
+    assert build_plan(settings_of(), uneven).num_independent_val == 48
+    assert build_plan(settings_of(metric="balanced-accuracy"), uneven).num_independent_val == 7

@@ -26,6 +26,7 @@ from tasearch.report.figures.response import draw_response
 from tasearch.report.view import StudyView
 from tests.unit.report.factories import (
     LADDER,
+    LATENCY,
     make_chain,
     make_finals,
     make_trial,
@@ -111,9 +112,11 @@ def test_accuracies_are_drawn_in_percent(view: StudyView) -> None:
 
 def test_the_switch_puts_every_trace_on_the_other_axis(view: StudyView) -> None:
     drawn = draw_capacity(capacity_info(view))
-    by_params, by_macs = (button.args[0]["x"] for button in drawn.layout.updatemenus[0].buttons)
+    by_params, *others = (button.args[0]["x"] for button in drawn.layout.updatemenus[0].buttons)
     assert [list(trace.x) for trace in drawn.data] == by_params
-    assert [len(row) for row in by_macs] == [len(row) for row in by_params]
+    assert len(others) == 3
+    for other in others:
+        assert [len(row) for row in other] == [len(row) for row in by_params]
     assert drawn.layout.updatemenus[0].buttons[1].args[1]["xaxis.tickvals"] == sorted(c.macs for c in LADDER.values())
 
 
@@ -200,3 +203,26 @@ def test_amounts_reach_from_the_lightest_to_the_darkest_colour() -> None:
 def test_every_colour_of_a_figure_has_one_for_dark_pages(view: StudyView) -> None:
     text = "".join(figure.to_json() for figure in figures(view).values())
     assert set(re.findall(r"#[0-9a-f]{6}", text)) <= set(DARK)
+
+
+def switches(view: StudyView) -> list[str]:
+    return [button.label for button in draw_capacity(capacity_info(view)).layout.updatemenus[0].buttons]
+
+
+def test_latency_is_offered_where_every_ta_has_it(view: StudyView) -> None:
+    assert switches(view) == ["parameters", "MACs", "latency, 1 image", "latency, 64 images"]
+    assert switches(replace(view, latency=None)) == ["parameters", "MACs"]
+    some = replace(LATENCY, models={"plain8": LATENCY.models["plain8"]})
+    assert switches(replace(view, latency=some)) == ["parameters", "MACs"]
+
+
+def test_latency_is_written_in_milliseconds(view: StudyView) -> None:
+    axis = draw_capacity(capacity_info(view)).layout.updatemenus[0].buttons[2].args[1]
+    assert axis["xaxis.ticktext"] == ["plain4<br>0.25 ms", "plain6<br>0.4 ms", "plain8<br>0.9 ms"]
+
+
+def test_figures_name_the_metric_of_the_study(view: StudyView) -> None:
+    drawn = figures(replace(view, metric="balanced-accuracy"))
+    for name in ("capacity", "progress", "curves"):
+        assert drawn[name].layout.yaxis.title.text == "validation balanced accuracy (%)"
+    assert drawn["finals"].layout.xaxis.title.text.startswith("test balanced accuracy minus BLKD's")

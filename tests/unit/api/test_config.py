@@ -1,0 +1,80 @@
+"""A study's configuration in Python."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import tasearch
+from tasearch import StudyConfig, TasearchError
+from tasearch.config.resolve import resolve
+from tasearch.domain.errors import ConfigError, DataError
+
+PAIR = ([(b"", 0)], [(b"", 0)])
+
+
+def config(**changes: Any) -> StudyConfig:
+    return StudyConfig(**{"teacher": "plain6", "student": "plain2", **changes})
+
+
+def test_settings_are_those_of_the_command_line() -> None:
+    same = resolve({"teacher": "plain6", "student": "plain2", "trials": 3, "tas": "plain4"}, {}, None)
+    assert config(trials=3, tas=["plain4"]).settings() == same
+
+
+def test_only_what_was_said_counts_as_said() -> None:
+    assert config(trials=3).settings().model_fields_set == {"teacher", "student", "trials"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trials": -1}, "trials: got -1, input should be greater than or equal to 1"),
+        ({"trails": 3}, "unknown setting `trails`"),
+        ({"teacher": 3}, "teacher: got 3, input should be a valid string"),
+        ({"metric": "f1"}, "metric: got 'f1'"),
+    ],
+    ids=str,
+)
+def test_a_bad_setting_is_an_error_of_tasearch(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config(**changes)
+    assert message in refused.value.message
+    assert refused.value.hint
+
+
+def test_datasets_are_kept_beside_their_name() -> None:
+    found = config(dataset=PAIR)
+    assert (found.dataset, found.objects) == ("object:list", PAIR)
+
+
+@pytest.mark.parametrize("pair", [(1, 2), ([],), ([], [], [])], ids=str)
+def test_what_is_no_pair_of_datasets_is_refused(pair: Any) -> None:
+    with pytest.raises(DataError):
+        config(dataset=pair)
+
+
+def test_objects_are_refused_for_several_workers() -> None:
+    with pytest.raises(TasearchError, match="object:list is an object of this process"):
+        tasearch.forecast(config(dataset=PAIR, workers=2))
+
+
+def test_the_settings_travel_to_another_process() -> None:
+    settings = config(dataset=PAIR).settings()
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_every_name_is_there() -> None:
+    assert all(getattr(tasearch, name) for name in tasearch.__all__)
+    assert set(tasearch.__all__) <= set(dir(tasearch))
+    with pytest.raises(AttributeError, match="no attribute 'optimise'"):
+        _ = tasearch.optimise
+
+
+def test_importing_takes_neither_torch_nor_pydantic() -> None:
+    code = "import sys, tasearch; tasearch.TasearchError; sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
