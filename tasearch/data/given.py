@@ -92,7 +92,7 @@ def _pair(request: DataRequest) -> tuple[Any, Any]:
 def checked_pair(name: str, made: Any) -> tuple[Any, Any]:
     """Return a train and a test set. Raises DataError for anything else."""
     if not isinstance(made, tuple | list) or len(made) != 2:
-        what = f"{type(made).__name__} of {len(made)}" if isinstance(made, tuple | list) else type(made).__name__
+        what = type(made).__name__ + (f" of {len(made)}" if isinstance(made, tuple | list) else "")
         raise DataError(f"--dataset {name}: got a {what} where two datasets are wanted", hint=_PAIR)
     for role, dataset in zip(("train", "test"), made, strict=True):
         missing = [method for method in ("__len__", "__getitem__") if not hasattr(type(dataset), method)]
@@ -153,7 +153,7 @@ class _Reading:
         except Exception as error:
             raise DataError(f"{where} failed: {said(error)}", hint=_PAIR) from error
         if not isinstance(sample, tuple | list) or len(sample) != 2:
-            what = f"{type(sample).__name__} of {len(sample)}" if isinstance(sample, tuple | list) else type(sample)
+            what = type(sample).__name__ + (f" of {len(sample)}" if isinstance(sample, tuple | list) else "")
             raise DataError(f"{where}: got a {what} where (image, label) is wanted", hint=_PAIR)
         try:
             pixels, kind = to_pixels(sample[0], self._request.image_size)

@@ -9,6 +9,7 @@ from functools import partial
 
 from tasearch.chain.run import StageBusyError, StageRunner
 from tasearch.domain.errors import LeaseLostError, NoCompletedTrialError, StageFailedError
+from tasearch.domain.metric import ACCURACY
 from tasearch.domain.result import EpochResult, StageResult, TrialRow, TrialState
 from tasearch.domain.spec import StageSpec
 from tasearch.search.finals import finalists, tuned_blkd
@@ -153,6 +154,9 @@ class SearchWorker:
         accuracies = {f"{role}_val_accuracy": self._baseline(specs[role], role) for role in order}
         for name, value in accuracies.items():
             self.study.set_attr(name, value)
+        if self.plan.stages.metric != ACCURACY:
+            # For whoever reads the values with other tools.
+            self.study.set_attr("metric", self.plan.stages.metric)
         self.records.studies.update_attrs(self.plan.study_name, accuracies)
         self.progress.update(nokd_val_accuracy=accuracies["nokd_val_accuracy"])
 

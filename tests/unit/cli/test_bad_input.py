@@ -107,6 +107,24 @@ def test_gpus_on_a_machine_without_one(refuse_optimize: Run, flag: str) -> None:
     assert refuse_optimize([flag, "1"]).error.startswith(f"{flag} 1: this call computes on the CPU; torch sees 0")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_latency_on_a_device_that_is_not_there(refuse_optimize: Run) -> None:
+    assert "--latency-device cuda is not there" in refuse_optimize(["--latency-device", "cuda"]).error
+
+
+@pytest.mark.parametrize(
+    ("dataset", "named"),
+    [
+        ("nonesuch.data:make", "there is no module 'nonesuch'"),
+        ("json:loads", "the callable failed: TypeError"),
+        ("math:pi", "it is a float, not a callable"),
+        ("object:Bands", "handed over as Python objects"),
+    ],
+)
+def test_data_that_a_callable_does_not_give(refuse_optimize: Run, dataset: str, named: str) -> None:
+    assert named in refuse_optimize(["--dataset", dataset]).error
+
+
 def test_the_launcher_without_ray_names_what_to_install(refuse_optimize: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     answer = refuse_optimize(["--launcher", "ray"])

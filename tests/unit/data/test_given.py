@@ -157,6 +157,15 @@ def test_random_transforms_are_found() -> None:
         load(Noisy(LABELS))
 
 
+def test_a_sample_that_is_no_pair_is_refused() -> None:
+    class Named(Samples):
+        def __getitem__(self, index: int) -> Any:
+            return {"image": self.images[index], "label": self.labels[index]}
+
+    with pytest.raises(DataError, match=r"train\[0\]: got a dict where \(image, label\) is wanted"):
+        load(Named(LABELS))
+
+
 def test_an_image_size_makes_images_of_all_sizes_fit() -> None:
     train = changed(lambda samples: samples.images.__setitem__(4, np.zeros((9, 20, 3), np.uint8)))
     assert load(train, image_size=8).spec.image_size == 8
