@@ -108,6 +108,8 @@ class Source:
     test: Split
     class_names: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """Of the images of a folder, train first."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -118,7 +120,6 @@ class FileSource:
     test: FileSplit
     class_names: tuple[str, ...]
     too_large: TooLarge
-    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

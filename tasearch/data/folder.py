@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Sequence
@@ -71,13 +70,17 @@ def load(request: DataRequest) -> Source | FileSource:
     train, test = _list_images(train_dir), _list_images(test_dir)
     _check_classes(train, test, train_dir, test_dir)
     files = train.files + test.files
-    key = decoded_store.key_of(root, files, size)
-    kept = request.data_dir / "decoded" / f"{key}.safetensors"
+    kept = request.data_dir / "decoded" / f"{decoded_store.key_of(root, files, size)}.safetensors"
     known_size = size or decoded_store.image_size_of(kept, "train")
-    source: Source | FileSource | None = _in_files(request, train, test, known_size or _default_size(files))
-    source = source or _in_memory(train, test, size, kept)
-    kinds = kinds_of_files(files, request.data_dir / "kinds" / f"{key}.safetensors")
-    return dataclasses.replace(source, remarks=remarks(kinds, channels=3))
+    source = _in_files(request, train, test, known_size or _default_size(files))
+    return source or _in_memory(train, test, size, kept)
+
+
+def remarks_of(request: DataRequest, source: Source | FileSource) -> tuple[str, ...]:
+    """Return what was done to images of a loaded folder that were not plain RGB. Raises DataError for a lost file."""
+    files = source.files if isinstance(source, Source) else source.train.files + source.test.files
+    key = decoded_store.key_of(root_of(request.name), files, None)
+    return remarks(kinds_of_files(files, request.data_dir / "kinds" / f"{key}.safetensors"), channels=3)
 
 
 def _in_files(request: DataRequest, train: _Listing, test: _Listing, size: int) -> FileSource | None:
@@ -112,6 +115,7 @@ def _in_memory(train: _Listing, test: _Listing, size: int | None, kept: Path) ->
         val=None,
         test=Split(images[1], torch.tensor(test.labels, dtype=torch.int64)),
         class_names=train.class_names,
+        files=train.files + test.files,
     )
 
 

@@ -83,8 +83,13 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
             **{name: _per_class(split, spec) for name, split in (("train", train), ("val", val), ("test", test))}
         ),
         too_large=source.too_large if isinstance(source, FileSource) else None,
-        remarks=source.remarks,
+        # Last: a folder that is refused, or its first reading stopped, leaves nothing behind.
+        remarks=folder.remarks_of(request, source) if kind == FOLDER else _remarks(source),
     )
+
+
+def _remarks(source: Source | FileSource) -> tuple[str, ...]:
+    return source.remarks if isinstance(source, Source) else ()
 
 
 def _per_class(split: AnySplit, spec: DataSpec) -> tuple[int, ...]:

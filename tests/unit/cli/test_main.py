@@ -86,7 +86,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 
     seen: list[Settings] = []
 
-    def stop_here(_self: object, settings: Settings, *_rest: object) -> None:
+    def stop_here(_self: object, settings: Settings, *_rest: object, **_named: object) -> None:
         seen.append(settings)
         raise ConfigError("far enough")
 
@@ -121,7 +121,7 @@ def test_flag_before_environment_before_study_file_before_default(
 
 
 def failing(error: BaseException) -> Any:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
         raise error
 
     return fail

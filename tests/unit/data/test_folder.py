@@ -178,14 +178,16 @@ def test_name_is_without_the_place(root: Path) -> None:
 def test_images_that_are_not_rgb_are_counted_and_said_again_from_the_copy(root: Path) -> None:
     Image.new("L", (8, 8)).save(root / "train" / "cat" / "grey.png")
     Image.new("RGBA", (8, 8)).save(root / "test" / "dog" / "clear.png")
+    request = DataRequest(name=f"folder:{root}", data_dir=root.parent / "data")
     expected = (
         "1 of 14 images: grey, their channel stands for red, green and blue",
         "1 of 14 images: with an alpha channel or transparency, laid on white",
     )
-    assert load(root).remarks == expected
+    assert folder.remarks_of(request, load(root)) == expected
     assert len(list((root.parent / "data" / "kinds").iterdir())) == 1
-    assert load(root).remarks == expected
+    assert folder.remarks_of(request, load(root)) == expected
 
 
 def test_of_plain_rgb_nothing_is_said(root: Path) -> None:
-    assert load(root).remarks == ()
+    request = DataRequest(name=f"folder:{root}", data_dir=root.parent / "data")
+    assert folder.remarks_of(request, load(root)) == ()
