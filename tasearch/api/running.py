@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasearch.api.config import Pair, StudyConfig
 from tasearch.api.existing import existing_url, named_where, open_existing, stored_settings
+from tasearch.config.joining import OF_THE_WORKER
 from tasearch.config.settings import Settings
-from tasearch.domain.errors import ConfigError, NoCompletedTrialError
+from tasearch.domain.errors import ConfigError, NoCompletedTrialError, nearest
 
 if TYPE_CHECKING:
     from tasearch.api.guest import Say
@@ -68,12 +69,16 @@ def join_study(
     `of_the_worker`: artifacts, data_dir, device, threads, cache_gb, memory_gb, checkpoint_seconds. Raises
     TasearchError as `optimize` does.
     """
+    for name in of_the_worker:
+        if name not in OF_THE_WORKER:
+            raise ConfigError(f"`{name}` is no setting of a worker", hint=nearest(name, list(OF_THE_WORKER)))
     from tasearch.api.guest import as_guest, display_of
 
     where = named_where(home, storage, study_name)
     flags, objects = data_flags({**of_the_worker, "home": home, "storage": storage}, dataset)
     with open_existing(existing_url(where)) as records:
         settings = stored_settings(records, study_name, flags, {})
+    _refuse_elsewhere([settings.dataset], settings)
     with as_guest() as stop:
         session = open_session(settings, display_of(say), stop, objects)
         return run_session(session, joins=True)
@@ -124,9 +129,12 @@ def data_flags(flags: Mapping[str, Any], dataset: str | Pair | None) -> tuple[di
 
 def _refuse_objects_elsewhere(config: StudyConfig) -> None:
     """Raise ConfigError where other processes would need objects of this one."""
-    names = (config.teacher, config.student, *(config.tas or ()), config.dataset)
+    _refuse_elsewhere([config.teacher, config.student, *(config.tas or ()), config.dataset], config)
+
+
+def _refuse_elsewhere(names: Iterable[str], settings: Settings) -> None:
     objects = [name for name in names if name.startswith("object:")]
-    if objects and (config.workers != 1 or config.launcher != "local"):
+    if objects and (settings.workers != 1 or settings.launcher != "local"):
         raise ConfigError(
             f"{objects[0]} is an object of this process, which other workers do not have",
             hint="use workers=1, or name it as MODULE:NAME, which every process finds",

@@ -124,6 +124,11 @@ def test_a_deleted_study_is_gone(finished_home: Path, tmp_path: Path) -> None:
         tasearch.load_study(home=home)
 
 
+def test_a_worker_is_not_told_what_the_study_is(finished_home: Path) -> None:
+    with pytest.raises(ConfigError, match="`trials` is no setting of a worker"):
+        tasearch.join_study("pets", home=finished_home, trials=9)
+
+
 def test_nothing_is_made_where_no_database_is(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         tasearch.load_study(home=tmp_path / "none")
