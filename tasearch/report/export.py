@@ -89,6 +89,7 @@ def report_tables(view: StudyView) -> Mapping[str, str]:
     best_so_far = sorted((*progress.tas, *progress.blkd), key=lambda point: point.trial_number)
     tables: dict[str, tuple[type, Sequence[Any]]] = {
         "ranking": (RankedChain, ranked_chains(view)),
+        "models": (ModelRow, model_rows(view)),
         "capacity": (CapacityPoint, capacity.points),
         "baselines": (Baseline, capacity.baselines),
         "finals": (ArmDifference, finals_info(view)),

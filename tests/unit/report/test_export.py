@@ -83,3 +83,9 @@ def test_a_study_without_trials_is_valid_json() -> None:
 
 def test_json_is_the_same_each_time() -> None:
     assert report_json(make_view()) == report_json(make_view())
+
+
+def test_models_are_a_table_with_capacity_latency_and_accuracy(view: StudyView) -> None:
+    teacher, *_ = table(view, "models")
+    assert (teacher["model"], teacher["role"], teacher["num_params"]) == ("plain10", "teacher", "2487850")
+    assert (teacher["latency_1"], teacher["latency_64"]) == ("0.002", "0.128")
