@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import tasearch
-
 PACKAGES = ("domain", "data", "models", "training", "chain")
 """Everything between the images and the weights; nothing above them computes."""
 
@@ -16,7 +14,7 @@ def code_hash(root: Path | None = None) -> str:
 
     `root`: the package's folder, by default the one that is running.
     """
-    folder = root or Path(str(tasearch.__file__)).parent
+    folder = root or Path(__file__).parents[1]
     total = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((folder / package).rglob("*.py")):
