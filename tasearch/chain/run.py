@@ -21,6 +21,7 @@ from tasearch.domain.fingerprint import fingerprint
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
+from tasearch.models.traits import placed
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
 from tasearch.stores.keeper import Held, LeaseKeeper
@@ -268,8 +269,7 @@ class StageRunner:
                 weights = self._weights(spec)
             net = build_model(spec.student, seed=0)
             load_weights(net, weights)
-            moved: nn.Module = net.to(self._device)
-            self._nets[spec.fingerprint] = moved.to(memory_format=torch.channels_last).eval()
+            self._nets[spec.fingerprint] = placed(net, self._device).eval()
             while len(self._nets) > _NETS_KEPT:
                 self._nets.popitem(last=False)
         self._nets.move_to_end(spec.fingerprint)

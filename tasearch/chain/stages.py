@@ -24,6 +24,8 @@ class StagePlanner:
     other_recipes: Mapping[str, Recipe] = field(default_factory=dict)
     """By model, where a recipe has other values for another family of nets."""
     kl_reduction: str = "batchmean"
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    """By name, those that are more than a name: nets that are not ours."""
 
     def recipe_of(self, name: str) -> Recipe:
         """Return what a model is trained with."""
@@ -37,12 +39,7 @@ class StagePlanner:
 
     def model(self, name: str) -> ModelSpec:
         """Return the model with the shapes of the data."""
-        return ModelSpec(
-            name=name,
-            in_channels=self.data.channels,
-            image_size=self.data.image_size,
-            num_classes=self.data.num_classes,
-        )
+        return self.models.get(name) or named_model(name, self.data)
 
     def from_labels(self, name: str, replicate: int = SEARCH_REPLICATE) -> StageSpec:
         """Return the stage that trains a model without a teacher."""
@@ -81,3 +78,8 @@ class StagePlanner:
             replicate=replicate,
             numerics_version=self.numerics_version,
         )
+
+
+def named_model(name: str, data: DataSpec) -> ModelSpec:
+    """Return a model with the shapes of the data."""
+    return ModelSpec(name=name, in_channels=data.channels, image_size=data.image_size, num_classes=data.num_classes)

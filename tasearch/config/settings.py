@@ -88,8 +88,11 @@ class Settings(BaseModel):
             raise ValueError("only --launcher ray gives out GPUs; on this machine use --gpus and --workers-per-gpu")
         return value
 
-    teacher: str = Field(description="Large model that is to be imitated, e.g. resnet110 or plain10.")
-    student: str = Field(description="Small model that is wanted, e.g. resnet8 or plain2.")
+    teacher: str = Field(
+        description="Large model that is to be imitated: resnet110, plain10, torchvision:resnet50, timm:NAME, or "
+        "package.module:function, which is called with num_classes and returns a net."
+    )
+    student: str = Field(description="Small model that is wanted, named like the teacher, e.g. resnet8 or plain2.")
     dataset: str = Field("cluttered-digits", description="cluttered-digits, cifar10, cifar100 or folder:PATH.")
     data_dir: Path | None = Field(None, description="Where datasets are kept or downloaded to. [HOME/data]")
     image_size: int | None = Field(None, ge=1, description="Height and width in pixels. [by dataset]")
@@ -98,7 +101,9 @@ class Settings(BaseModel):
         None, description="Random views in training: none, shift or shift+flip. [by recipe and dataset]"
     )
 
-    tas: Names | None = Field(None, description="Candidate TAs, comma separated. [same family, at most 6]")
+    tas: Names | None = Field(
+        None, description="Candidate TAs, comma separated. [resnetN, plainN: same family, at most 6]"
+    )
     max_tas: int = Field(3, ge=0, description="Most TAs in one chain.")
     ta_from: Literal["distilled", "scratch"] = Field(
         "distilled",
@@ -147,13 +152,18 @@ class Settings(BaseModel):
     )
     epochs: int | None = Field(None, ge=1, description="Epochs of each stage. [by recipe and dataset]")
     batch_size: int = Field(128, ge=2, description="Images per step.")
-    learning_rate: FiniteFloat | None = Field(None, gt=0, description="Peak learning rate of SGD. [by recipe: 0.05]")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd or adamw.")
+    learning_rate: FiniteFloat | None = Field(
+        None, gt=0, description="Peak learning rate. [by recipe: 0.05; 0.001 with adamw]"
+    )
     schedule: Literal["cosine", "step", "constant"] | None = Field(
         None, description="Learning rate over the steps: cosine, step or constant. [by recipe: cosine after a warm-up]"
     )
-    momentum: FiniteFloat | None = Field(None, ge=0, lt=1, description="Momentum of SGD. [by recipe: 0.9]")
+    momentum: FiniteFloat | None = Field(
+        None, ge=0, lt=1, description="Momentum of SGD, beta1 of AdamW. [by recipe: 0.9]"
+    )
     weight_decay: FiniteFloat | None = Field(
-        None, ge=0, description="Weight decay. [by recipe: 0.0005, on kernels and matrices]"
+        None, ge=0, description="Weight decay, on kernels and matrices. [by recipe: 0.0005; 0.05 with adamw]"
     )
     kl_reduction: Literal["batchmean", "mean"] | None = Field(
         None,

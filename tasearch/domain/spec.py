@@ -18,11 +18,15 @@ class ModelSpec:
     """A network by name, with the shape of what goes in and comes out."""
 
     name: str
-    """`resnet20`, `plain4`, ..."""
+    """`resnet20`, `plain4`, `torchvision:resnet50`, `package.module:function`, ..."""
     in_channels: int
     image_size: int
     """Height and width in pixels."""
     num_classes: int
+    code: str = added_later("")
+    """SHA-256 over architecture and source of a net that is not ours."""
+    pretrained: str = added_later("")
+    """SHA-256 over the published weights that it starts from; empty: from random ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +54,11 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    """Peak learning rate of SGD."""
+    """Peak learning rate."""
     schedule: str
     """`cosine`, `step` or `constant`."""
     momentum: float
+    """Of SGD; of AdamW its beta1."""
     weight_decay: float
     precision: str
     """`float32` or `bfloat16` (autocast), resolved when the study is created."""
@@ -66,7 +71,10 @@ class Recipe:
     decayed: str = added_later("kernels")
     """What weight decay acts on: `kernels` (of convolutions and matrices), or `all` parameters."""
     initial_weights: str = added_later("he")
-    """Scheme of the weights at the start: `he` or `uniform`, as `models/initialise.py` describes them."""
+    """Scheme of the weights at the start: `he` or `uniform`, as `models/initialise.py` describes them, or `own`: as the
+    code of a net that is not ours sets them."""
+    optimizer: str = added_later("sgd")
+    """`sgd`, or `adamw` with beta2 0.999 (Loshchilov and Hutter, ICLR 2019)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,9 @@ import inspect
 from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models import plain_cnn, resnet
+from tasearch.models.names import family_of
 from tasearch.models.normalised import Normalised
-from tasearch.models.registry import check_model, family_of
+from tasearch.models.registry import check_model
 
 
 def network_source(spec: ModelSpec) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from tasearch.domain.fingerprint import fingerprint
 from tasearch.domain.gap import Series, Vary
 from tasearch.domain.result import FinalRow
 from tasearch.domain.spec import StageSpec
+from tasearch.models.names import short
 from tasearch.search.gap import ROUND, GapArm, gap_arms, planned_rows
 from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, Pair
 from tasearch.stores.keeper import LeaseKeeper
@@ -61,7 +62,9 @@ def gap_plan(plan: StudyPlan, vary: Vary) -> StudyPlan:
         )
     identity = {**plan.identity, "gap": vary.value}
     space = plan.space
-    name = f"gap-{vary}-{space.teacher}-{space.student}-{plan.stages.data.name}-{fingerprint(identity)[:8]}"
+    name = (
+        f"gap-{vary}-{short(space.teacher)}-{short(space.student)}-{plan.stages.data.name}-{fingerprint(identity)[:8]}"
+    )
     return dataclasses.replace(plan, identity=identity, study_name=plan.settings.study_name or name)
 
 

@@ -11,6 +11,7 @@ from tasearch.domain.errors import ArtifactError, StorageError
 from tasearch.domain.landscape import Student, Surface, grid
 from tasearch.domain.randomness import seed_for
 from tasearch.models.registry import build_model
+from tasearch.models.traits import placed
 from tasearch.stores.records import Records
 from tasearch.training.landscape import filter_normalised_direction, loss_plane
 from tasearch.training.loop import InterruptedStage
@@ -71,5 +72,4 @@ def _net(session: Session, records: Records, student: Student) -> torch.nn.Modul
         )
     net = build_model(spec.student, seed=0)
     load_weights(net, session.artifacts.get(row.artifact_id))
-    moved: torch.nn.Module = net.to(session.device)
-    return moved.to(memory_format=torch.channels_last)
+    return placed(net, session.device)

@@ -47,7 +47,7 @@ from tasearch.worker.same_code import check_code
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.stored_study import data_request
-from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
+from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, no_ladder, refuse_changed_identity
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
 _GO_ON = "the same command then goes on where this one stopped"
@@ -388,7 +388,7 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         *([named] if named else []),
         f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
         if ladder
-        else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
+        else f"no TAs ({no_ladder(plan)}): only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
         f"on {environment(device).device}, workers: {workers}, CPU threads of each: {torch.get_num_threads()}, "

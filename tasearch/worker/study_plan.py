@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasearch.chain.stages import StagePlanner
+from tasearch.chain.stages import StagePlanner, named_model
 from tasearch.config.recipes import PRESETS
 from tasearch.config.resolve import flag_of
 from tasearch.config.settings import Settings
@@ -18,13 +18,18 @@ from tasearch.domain.fingerprint import fingerprint, plain
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
+from tasearch.models.inspection import identified
 from tasearch.models.ladder import default_ladder
-from tasearch.models.registry import check_model, family_of
+from tasearch.models.names import PAPER_RUNGS, family_of, is_own, short
+from tasearch.models.names import check_names as check_all_names
+from tasearch.models.registry import check_model
 from tasearch.search.pruning import Pruner, make_pruner
 from tasearch.search.sampler import ChainSampler, calibrates_tas, check_sampler, check_ta_pair
 from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, Pair, SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
 
+ADAMW_LEARNING_RATE, ADAMW_WEIGHT_DECAY = 1e-3, 0.05
+"""Whatever the recipe: its own numbers are for SGD."""
 DEFAULT_FINALISTS = 3
 DEFAULT_MAX_REPLICATES = 20
 _MAY_CHANGE = ("trials", "timeout", "finalists", "replicates", "max_replicates", "max_retries")
@@ -91,8 +96,7 @@ class StudyPlan:
 
 def check_names(settings: Settings) -> None:
     """Raise ModelError for an unknown model, before any data are loaded."""
-    for name in (settings.teacher, settings.student, *(settings.tas or ())):
-        family_of(name)
+    check_all_names((settings.teacher, settings.student, *(settings.tas or ())))
 
 
 def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
@@ -136,7 +140,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
             else "leave --finalists out: only direct distillation can be tuned",
         )
     identity = _identity(space, stages, settings)
-    default_name = f"{settings.teacher}-{settings.student}-{data.name}-{fingerprint(identity)[:8]}"
+    default_name = f"{short(settings.teacher)}-{short(settings.student)}-{data.name}-{fingerprint(identity)[:8]}"
     return StudyPlan(
         settings=settings,
         study_name=settings.study_name or default_name,
@@ -185,7 +189,7 @@ def _with_one_ta(settings: Settings) -> Settings:
     return settings.model_copy(update={"max_tas": min(settings.max_tas, 1)})
 
 
-def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StagePlanner:
+def _planner(settings: Settings, data: DataSpec, names: Sequence[str]) -> StagePlanner:
     recipes = {name: recipe_of(settings, name) for name in names}
     recipe = recipes[settings.student]
     return StagePlanner(
@@ -195,6 +199,7 @@ def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StageP
         numerics_version=NUMERICS_VERSION,
         other_recipes={name: other for name, other in recipes.items() if other != recipe},
         kl_reduction=settings.kl_reduction or PRESETS[settings.recipe].kl_reduction,
+        models={name: identified(named_model(name, data)) for name in names if not is_own(name)},
     )
 
 
@@ -202,20 +207,24 @@ def recipe_of(settings: Settings, name: str) -> Recipe:
     """Return what a model is trained with: what a flag says, else what the recipe has for its family."""
     preset = PRESETS[settings.recipe]
     family = preset.of_family(family_of(name))
+    is_adamw = settings.optimizer == "adamw"
+    rate, decay = (ADAMW_LEARNING_RATE, ADAMW_WEIGHT_DECAY) if is_adamw else (family.learning_rate, family.weight_decay)
     schedule = settings.schedule or family.schedule
-    changes = {} if schedule != "step" else {"milestones": family.milestones}
+    changes: dict[str, Any] = {} if schedule != "step" else {"milestones": family.milestones}
     return Recipe(
         epochs=settings.epochs or preset.epochs or default_epochs(settings.dataset),
         batch_size=settings.batch_size,
-        learning_rate=family.learning_rate if settings.learning_rate is None else settings.learning_rate,
+        learning_rate=rate if settings.learning_rate is None else settings.learning_rate,
         schedule=schedule,
         momentum=preset.momentum if settings.momentum is None else settings.momentum,
-        weight_decay=family.weight_decay if settings.weight_decay is None else settings.weight_decay,
+        weight_decay=decay if settings.weight_decay is None else settings.weight_decay,
         precision=settings.precision,
-        nesterov=preset.nesterov,
+        # AdamW has none: what it does not use must not tell stages apart.
+        nesterov=preset.nesterov or is_adamw,
         warmup=preset.warmup,
         decayed=preset.decayed,
-        initial_weights=family.initial_weights,
+        initial_weights=family.initial_weights if is_own(name) else "own",
+        optimizer=settings.optimizer,
         **changes,
     )
 
@@ -229,9 +238,7 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
     """Return the candidate TAs, largest first, each strictly between student and teacher."""
 
     def checked(name: str) -> ModelSpec:
-        model = ModelSpec(
-            name=name, in_channels=data.channels, image_size=data.image_size, num_classes=data.num_classes
-        )
+        model = named_model(name, data)
         check_model(model)
         return model
 
@@ -257,6 +264,17 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
     return tuple(sorted(sizes, key=lambda name: -sizes[name]))
 
 
+def no_ladder(plan: StudyPlan) -> str:
+    """Return why a study has no candidate TAs."""
+    space = plan.space
+    if plan.settings.max_tas == 0:
+        return "--max-tas 0"
+    families = {family_of(space.teacher), family_of(space.student)}
+    if len(families) == 1 and families <= set(PAPER_RUNGS):
+        return f"no model lies between {space.student} and {space.teacher}"
+    return f"{space.teacher} and {space.student} have no family from which they follow; name some with --tas"
+
+
 def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
     # Left out where it is not given: studies from before it could be given keep their identity.
     given = settings.ta_temperature is not None or settings.ta_kd_weight is not None
@@ -267,6 +285,8 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         added["other_recipes"] = plain(stages.other_recipes)
     if stages.kl_reduction != "batchmean":
         added["kl_reduction"] = stages.kl_reduction
+    if stages.models:
+        added["models"] = {name: {"code": model.code} for name, model in stages.models.items()}
     return {
         **ta_pair,
         "teacher": space.teacher,
