@@ -19,7 +19,7 @@ class Small(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         found = F.adaptive_avg_pool2d(torch.relu(self.norm(self.conv(images))), 2)
-        logits: Tensor = self.linear(self.drop(found.view(len(found), -1)))
+        logits: Tensor = self.linear(self.drop(found.view(found.size(0), -1)))
         return logits
 
 
@@ -29,6 +29,20 @@ def small(num_classes: int, in_channels: int = 3) -> nn.Module:
 
 def large(num_classes: int, in_channels: int = 3) -> nn.Module:
     return Small(num_classes, in_channels, width=32)
+
+
+class _OfFixedBatch(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.LazyLinear(num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(images.reshape(len(images), -1))
+        return logits
+
+
+def of_fixed_batch(num_classes: int) -> nn.Module:
+    return _OfFixedBatch(num_classes)
 
 
 def lazy(num_classes: int) -> nn.Module:

@@ -69,7 +69,7 @@ def find_callable(name: str) -> Build:
 
 def call(build: Build, spec: ModelSpec) -> nn.Module:
     """Return the net of a function. Raises ModelError where it raises, or returns something else."""
-    arguments = _arguments(build, spec)
+    arguments = arguments_of(build, spec)
     try:
         net = build(**arguments)
     except (Exception, SystemExit) as error:
@@ -85,7 +85,7 @@ def call(build: Build, spec: ModelSpec) -> nn.Module:
     return net
 
 
-def _arguments(build: Build, spec: ModelSpec) -> dict[str, int]:
+def arguments_of(build: Build, spec: ModelSpec) -> dict[str, Any]:
     """Return what a function is called with. Raises ModelError where it cannot be told the number of classes."""
     offered = {"num_classes": spec.num_classes, "in_channels": spec.in_channels, "image_size": spec.image_size}
     try:

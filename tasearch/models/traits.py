@@ -38,5 +38,9 @@ def as_input(images: Tensor, net: nn.Module) -> Tensor:
     """Return images (B, C, H, W) laid out for a net."""
     if memory_format(net) is torch.channels_last:
         return images.contiguous(memory_format=torch.channels_last)
-    # Of one channel both layouts are the same bytes: only the strides say which is meant.
+    return in_rows(images)
+
+
+def in_rows(images: Tensor) -> Tensor:
+    """Return images that lie as (N, C, H, W), and say so: of one channel both layouts are the same bytes."""
     return images.contiguous().view(-1).view(images.shape)

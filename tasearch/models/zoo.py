@@ -32,10 +32,8 @@ def construct_zoo_net(spec: ModelSpec) -> nn.Module:
     builder = _torchvision_builder(spec.name) if kind is Kind.TORCHVISION else None
     try:
         if builder is not None:
-            return _with_channels(builder(weights=None, **torchvision_arguments(spec)), spec.in_channels)
-        return _timm(spec.name).create_model(  # type: ignore[no-any-return]
-            name, pretrained=False, num_classes=spec.num_classes, in_chans=spec.in_channels, **_timm_size(spec)
-        )
+            return with_channels(builder(weights=None, **torchvision_arguments(spec)), spec.in_channels)
+        return _timm(spec.name).create_model(name, pretrained=False, **timm_arguments(spec))  # type: ignore[no-any-return]
     except ModelError:
         raise
     except Exception as error:  # whatever a library of nets does not like
@@ -56,6 +54,14 @@ def torchvision_arguments(spec: ModelSpec) -> dict[str, Any]:
     if name.startswith("maxvit"):
         arguments["input_size"] = (spec.image_size, spec.image_size)
     return arguments
+
+
+def timm_arguments(spec: ModelSpec) -> dict[str, Any]:
+    """Return what timm's `create_model` is called with, name and `pretrained` aside."""
+    settings = _timm(spec.name).get_pretrained_cfg(short(spec.name))
+    fixed = settings is not None and settings.fixed_input_size
+    size = {"img_size": spec.image_size} if fixed else {}
+    return {"num_classes": spec.num_classes, "in_chans": spec.in_channels, **size}
 
 
 def load_pretrained(net: nn.Module, spec: ModelSpec) -> None:
@@ -183,16 +189,7 @@ def _close(name: str, known: list[str]) -> str:
     return f"there are {len(known)}, e.g. {', '.join(known[:: len(known) // 10])}"
 
 
-def _timm_size(spec: ModelSpec) -> dict[str, int]:
-    """Return the size of the images for nets that are built for one."""
-    import timm
-
-    settings = timm.get_pretrained_cfg(short(spec.name))
-    fixed = settings is not None and settings.fixed_input_size
-    return {"img_size": spec.image_size} if fixed else {}
-
-
-def _with_channels(net: nn.Module, in_channels: int) -> nn.Module:
+def with_channels(net: nn.Module, in_channels: int) -> nn.Module:
     """Return the net with a first convolution for `in_channels`; torchvision's are for three."""
     if in_channels == 3:
         return net
@@ -209,4 +206,4 @@ def _with_channels(net: nn.Module, in_channels: int) -> nn.Module:
             parent, _, attribute = name.rpartition(".")
             setattr(net.get_submodule(parent), attribute, other)
             return net
-    raise ModelError("its first layer is no convolution of three channels", hint="use images of three channels")
+    raise ValueError("its first layer is no convolution of three channels")

@@ -14,9 +14,21 @@ from typing import Any
 from tasearch.domain.errors import ConfigError, nearest
 from tasearch.domain.result import Interval
 from tasearch.domain.spec import StageSpec
+from tasearch.models.standalone import network_source
 from tasearch.search.winner import Choice
 from tasearch.stores.delivery import delivered
-from tasearch.training.export import FILES, ONNX, Check, Exportable, Sample, check, exportable, sample_of, write
+from tasearch.training.export import (
+    FILES,
+    ONNX,
+    SAFETENSORS,
+    Check,
+    Exportable,
+    Sample,
+    check,
+    exportable,
+    sample_of,
+    write,
+)
 from tasearch.worker.model_card import card
 from tasearch.worker.stored_study import StoredStudy, recorded_stage, weights_of
 
@@ -83,7 +95,11 @@ def _facts(
     return {
         "study_name": row.study_name,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": {"name": spec.student.name, **config["capacities"][spec.student.name]},
+        "model": {
+            "name": spec.student.name,
+            **config["capacities"][spec.student.name],
+            "needs": _needs(model, request),
+        },
         "arm": choice.arm,
         "role": None if choice.role is None else choice.role.value,
         "path": [spec.student.name] if choice.chain is None else list(choice.chain.path),
@@ -124,6 +140,14 @@ def _facts(
         "commands": {"study": config["command"], "export": request.command},
         "formats": list(request.formats),
     }
+
+
+def _needs(model: Exportable, request: ExportRequest) -> dict[str, Any]:
+    """Return what has to be there to load the format safetensors, beside its files."""
+    if SAFETENSORS not in request.formats:
+        return {"packages": [], "own_code": None}
+    source = network_source(model.spec)
+    return {"packages": ["torch", "safetensors", *source.packages], "own_code": source.own_code}
 
 
 def _interval(value: Interval | None) -> dict[str, float | int | None] | None:

@@ -11,7 +11,7 @@ from tasearch.training.export import ONNX, SAFETENSORS, TORCH_EXPORT
 
 _LOADING = {
     SAFETENSORS: """\
-`model.safetensors` and `model.py` (PyTorch; `pip install torch safetensors`), in this folder:
+`model.safetensors` and `model.py` (PyTorch; `pip install {packages}`), in this folder{own_code}:
 
 ```python
 import torch
@@ -42,6 +42,10 @@ session = onnxruntime.InferenceSession("model.onnx")
 ```
 """,
 }
+
+OWN_CODE = """.
+The network is built by your own function `{name}`: its module must be importable there. The other formats need no code
+of yours. Then"""
 
 
 def card(facts: Mapping[str, Any]) -> str:
@@ -123,7 +127,12 @@ def _usage(facts: Mapping[str, Any]) -> str:
     _, *shape = facts["input"]["shape"]
     numbers = facts["normalisation"]
     shown = ", ".join(str(size) for size in shape)
-    loading = "\n".join(_LOADING[format_].format(shape=shown) for format_ in facts["formats"])
+    needs = facts["model"]["needs"]
+    own = "" if needs["own_code"] is None else OWN_CODE.format(name=needs["own_code"])
+    packages = " ".join(needs["packages"])
+    loading = "\n".join(
+        _LOADING[format_].format(shape=shown, packages=packages, own_code=own) for format_ in facts["formats"]
+    )
     rows = "\n".join(f"| {index} | {escaped(name)} |" for index, name in enumerate(facts["class_names"]))
     return f"""## Use
 

@@ -20,7 +20,7 @@ from tasearch.stores.shared_artifacts import place_of, token_of
 from tasearch.stores.stages import StageRow, StageState
 from tasearch.stores.studies import StudyRow
 from tasearch.worker.refusal import DataFolderGuard
-from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan, identity_difference
+from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan, identity_difference, refuse_other_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,7 @@ def weights_of(study: StoredStudy, spec: StageSpec) -> bytes:
 
 def _refuse_others(row: StudyRow, plan: StudyPlan) -> None:
     """Raise ConfigError where the data here, or this version's way to train, are not those of the study."""
+    refuse_other_code(row.study_name, row.identity, plan.identity)
     difference = identity_difference(row.identity, plan.identity)
     if not difference:
         return

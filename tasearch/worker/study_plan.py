@@ -317,12 +317,26 @@ def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) ->
 
 def refuse_changed_identity(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise ConfigError with the difference where a study exists under this name with another configuration."""
+    refuse_other_code(study_name, stored, wanted)
     difference = identity_difference(stored, wanted)
     if difference:
         raise ConfigError(
             f"study {study_name!r} exists with another configuration: {'; '.join(difference)}",
             hint=f"choose another {flag_of('study_name')}, or repeat the configuration that it has",
         )
+
+
+def refuse_other_code(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ConfigError where a net has the name that it had, but is another."""
+    before, now = stored.get("models", {}), wanted.get("models", {})
+    for name in before.keys() & now.keys():
+        if before[name]["code"] != now[name]["code"]:
+            raise ConfigError(
+                f"{name} here is not the net of study {study_name!r}: its code or its layers differ (SHA-256 "
+                f"{now[name]['code'][:12]}, the study's {before[name]['code'][:12]})",
+                hint="use the code and the versions of libraries that the study was created with, or choose another "
+                f"{flag_of('study_name')}",
+            )
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,12 @@ def facts(**changes: Any) -> dict[str, Any]:
     return {
         "study_name": "pets",
         "created_at": "2026-11-01T12:00:00+00:00",
-        "model": {"name": "plain2", "num_params": 5114, "macs": 186_880},
+        "model": {
+            "name": "plain2",
+            "num_params": 5114,
+            "macs": 186_880,
+            "needs": {"packages": ["torch", "safetensors"], "own_code": None},
+        },
         "path": ["plain10", "plain4", "plain2"],
         "temperatures": [4.0, 8.0],
         "kd_weights": [0.9, 0.9],
@@ -104,3 +109,10 @@ def test_one_replicate_has_no_interval() -> None:
 def test_training_in_bfloat16_is_said() -> None:
     assert "under bfloat16 autocast" in card(facts(recipe={"epochs": 10, "precision": "bfloat16"}))
     assert "bfloat16" not in card(facts())
+
+
+def test_a_network_of_own_code_says_what_it_takes_to_load_it() -> None:
+    model = {**facts()["model"], "needs": {"packages": ["torch", "safetensors"], "own_code": "nets:tiny"}}
+    text = card(facts(model=model))
+    assert "your own function `nets:tiny`" in text
+    assert "your own function" not in card(facts())
