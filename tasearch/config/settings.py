@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationInfo, field_validator
 
+from tasearch.config.normalisation import parse_normalisation
+
 
 def _comma_separated(value: Any) -> Any:
     """Accept `2,4,8` or a single number where a list is wanted; flags and environment variables are text."""
@@ -23,6 +25,9 @@ Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_comma_separat
 KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 GpuIndex = Annotated[int, Field(ge=0)]
 GpuIndices = Annotated[tuple[GpuIndex, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+Roles = Annotated[
+    tuple[Literal["teacher", "tas", "student"], ...], BeforeValidator(_comma_separated), Field(min_length=1)
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 FREE = frozenset(
@@ -55,6 +60,13 @@ class Settings(BaseModel):
         """Refuse what pydantic would take for 1, 0 or the current folder."""
         if isinstance(value, bool) or value == "":
             raise ValueError("no setting is true, false or empty")
+        return value
+
+    @field_validator("normalize")
+    @classmethod
+    def _is_per_channel(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_normalisation(value)
         return value
 
     @field_validator("max_replicates")
@@ -93,12 +105,28 @@ class Settings(BaseModel):
         "package.module:function, which is called with num_classes and returns a net."
     )
     student: str = Field(description="Small model that is wanted, named like the teacher, e.g. resnet8 or plain2.")
+    teacher_checkpoint: str | None = Field(
+        None,
+        min_length=1,
+        description="File with the weights of a teacher that is trained already: state dict, safetensors, or a "
+        "checkpoint with an entry model or state_dict. [none: it is trained]",
+    )
+    pretrained: Roles | None = Field(
+        None,
+        description="Nets of torchvision or timm that start from published weights: any of teacher,tas,student. [none]",
+    )
     dataset: str = Field("cluttered-digits", description="cluttered-digits, cifar10, cifar100 or folder:PATH.")
     data_dir: Path | None = Field(None, description="Where datasets are kept or downloaded to. [HOME/data]")
     image_size: int | None = Field(None, ge=1, description="Height and width in pixels. [by dataset]")
     limit_train: int | None = Field(None, ge=1, description="Train on a stratified subset of N images.")
     augment: Literal["none", "shift", "shift+flip"] | None = Field(
         None, description="Random views in training: none, shift or shift+flip. [by recipe and dataset]"
+    )
+
+    normalize: str | None = Field(
+        None,
+        description="Mean and standard deviation of each channel, in [0, 1], e.g. 0.49,0.48,0.45/0.25,0.24,0.26 or "
+        "imagenet. [of the training images]",
     )
 
     tas: Names | None = Field(

@@ -48,6 +48,7 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
         train = train.subset(limit_train(train.labels, request.limit_train, len(source.class_names)))
     train, val, test, content_hash, test_hash = _hashed(request, train, val, source.test, on_read)
     num_train, channels, image_size, _ = train.shape
+    mean, std = _normalisation(request, channels)
     spec = DataSpec(
         name=folder.name_of(request.name) if kind == FOLDER else request.name,
         content_hash=content_hash,
@@ -58,6 +59,8 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
         num_val=len(val),
         shift=0 if augment == "none" else padding_of(image_size),
         flip=augment == "shift+flip",
+        mean=mean,
+        std=std,
     )
     too_large = source.too_large if isinstance(source, FileSource) else None
     return Dataset(spec, train, val, test, source.class_names, test_hash, too_large)
@@ -93,6 +96,16 @@ def _kind(name: str) -> str:
     if name in _DEFAULT_EPOCHS and name != FOLDER:
         return name
     raise DataError(f"unknown dataset {name!r}", hint=nearest(name, known_datasets()))
+
+
+def _normalisation(request: DataRequest, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    mean, std = request.normalisation or ((), ())
+    if mean and len(mean) != channels:
+        raise DataError(
+            f"--normalize has {len(mean)} means, the images have {channels} channels",
+            hint=f"give {channels} means and {channels} standard deviations",
+        )
+    return mean, std
 
 
 def _augmentation(request: DataRequest, kind: str) -> str:

@@ -48,6 +48,13 @@ def channel_statistics(split: AnySplit) -> ChannelStatistics:
     return ChannelStatistics(tuple(means), tuple(stds))
 
 
+def normalisation_of(spec: DataSpec, train: AnySplit) -> ChannelStatistics:
+    """Return what images are normalised by: what the data say, else the statistics of the training images."""
+    if spec.mean:
+        return ChannelStatistics(tuple(255 * value for value in spec.mean), tuple(255 * value for value in spec.std))
+    return channel_statistics(train)
+
+
 class ViewSource:
     """The images of a split, from which the views of any epoch are cut on a device.
 

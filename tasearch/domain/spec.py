@@ -45,6 +45,10 @@ class DataSpec:
     """Random shift of a training view, at most this many pixels each way; 0 = none."""
     flip: bool
     """Whether training views are mirrored at random."""
+    mean: tuple[float, ...] = added_later(())
+    """Of each channel, in units of [0, 1], for normalisation; empty: that of the training images."""
+    std: tuple[float, ...] = added_later(())
+    """Standard deviations beside `mean`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +106,8 @@ class StageSpec:
     data: DataSpec
     replicate: int
     numerics_version: int
+    given: str | None = None
+    """SHA-256 of the weights where they were given: nothing is trained then."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -120,7 +126,9 @@ class StageSpec:
             }
             if self.distillation.kl_reduction != "batchmean":
                 distillation["kl_reduction"] = self.distillation.kl_reduction
+        given = {} if self.given is None else {"given": self.given}
         return {
+            **given,
             "student": plain(self.student),
             "distillation": distillation,
             "recipe": plain(self.recipe),
@@ -132,6 +140,8 @@ class StageSpec:
     @property
     def label(self) -> str:
         """Readable name for messages: `plain10 > plain4, temperature 4, KD weight 0.9, replicate 0`."""
+        if self.given is not None:
+            return f"{self.student.name} as given (weights {self.given[:12]})"
         if self.distillation is None:
             return f"{self.student.name} from labels, replicate {self.replicate}"
         kd = self.distillation

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tasearch.data.dataset import Dataset, Split
-from tasearch.data.views import ChannelStatistics, ViewSource, channel_statistics
+from tasearch.data.views import ChannelStatistics, ViewSource, normalisation_of
 from tasearch.domain.errors import ModelError, TasearchError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.normalised import Normalised
@@ -48,7 +48,7 @@ class Exportable:
     weights: bytes
     """safetensors, as the artifact store has them."""
     statistics: ChannelStatistics
-    """Of the training images, in units of 0..255."""
+    """What images are normalised by, in units of 0..255."""
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -95,7 +95,7 @@ class Check:
 
 def exportable(spec: ModelSpec, weights: bytes, dataset: Dataset) -> Exportable:
     """Return a student with the normalisation of the images it was trained on."""
-    return Exportable(spec=spec, weights=weights, statistics=channel_statistics(dataset.train))
+    return Exportable(spec=spec, weights=weights, statistics=normalisation_of(dataset.spec, dataset.train))
 
 
 def sample_of(model: Exportable, dataset: Dataset) -> Sample:
@@ -219,7 +219,7 @@ from torch import Tensor  # noqa: E402, F811
 from safetensors.torch import load_file  # noqa: E402
 
 MEAN = {mean!r}
-"""Of each channel of the training images, in units of [0, 1]."""
+"""Of each channel, in units of [0, 1]."""
 STD = {std!r}
 
 

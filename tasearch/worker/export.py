@@ -132,7 +132,7 @@ def _facts(
             "range": [0.0, 1.0],
         },
         "output": {"name": "logits", "type": "float32", "shape": ["N", data.num_classes]},
-        "normalisation": {"mean": list(model.mean), "std": list(model.std), "inside": True},
+        "normalisation": {"mean": list(model.mean), "std": list(model.std), "inside": True, "given": bool(data.mean)},
         "class_names": list(study.dataset.class_names),
         "recipe": config["recipe"],
         "environment": None if stage.environment is None else dataclasses.asdict(stage.environment),

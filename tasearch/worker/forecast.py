@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tasearch.data.dataset import Dataset
-from tasearch.data.views import channel_statistics
+from tasearch.data.views import normalisation_of
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import ChainSpec, StageSpec
 from tasearch.search.rehearsal import rehearse
@@ -86,7 +86,7 @@ def predicted_seconds(stages: Sequence[StageSpec], plan: StudyPlan, dataset: Dat
 
 
 def _speeds(names: Iterable[str], plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, ModelSpeed]:
-    statistics = channel_statistics(dataset.train)
+    statistics = normalisation_of(dataset.spec, dataset.train)
     return {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device) for name in sorted(names)}
 
 
@@ -106,6 +106,8 @@ def _seconds(stages: Iterable[StageSpec], speeds: Mapping[str, ModelSpeed]) -> f
     total = 0.0
     tables: set[tuple[str, int]] = set()
     for spec in stages:
+        if spec.given is not None:
+            continue
         speed, epochs = speeds[spec.student.name], spec.recipe.epochs
         total += epochs * (spec.data.num_train * speed.train + spec.data.num_val * speed.forward)
         if spec.distillation is None:

@@ -60,6 +60,12 @@ def gap_plan(plan: StudyPlan, vary: Vary) -> StudyPlan:
             f"no model lies between {plan.space.student} and {plan.space.teacher}: there is nothing to vary",
             hint="choose a larger --teacher or a smaller --student, or name models with --tas",
         )
+    if vary is Vary.TEACHER and plan.stages.is_teacher_given:
+        raise ConfigError(
+            "--teacher-checkpoint with --vary teacher: teachers of other sizes are trained here, so their difference "
+            "from a given one would not be one of size",
+            hint="leave --teacher-checkpoint out, or use --vary student or --vary ta",
+        )
     identity = {**plan.identity, "gap": vary.value}
     space = plan.space
     name = (
@@ -91,6 +97,7 @@ class GapSession(Session):
                 self._register(records, joins=joins)
             check_code(records, self.plan.study_name, current_owner(), joins=joins)
             check_shared(records, self.plan.study_name, self.artifacts, current_owner(), joins=joins)
+            self.teacher.store(self.artifacts)
             self.home.prepare()
             self.stop.is_watched = True
             work = functools.partial(_work, self.vary)

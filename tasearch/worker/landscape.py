@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.data.views import ViewSource, normalisation_of
 from tasearch.domain.errors import ArtifactError, StorageError
 from tasearch.domain.landscape import Student, Surface, grid
 from tasearch.domain.randomness import seed_for
@@ -35,7 +35,7 @@ def surfaces_of(
     refuse_changed_identity(name, stored.identity, session.plan.identity)
     session.plan = session.plan.with_precision(stored.config["recipe"]["precision"])
     train = session.dataset.train
-    source = ViewSource(train, session.dataset.spec, channel_statistics(train), session.device)
+    source = ViewSource(train, session.dataset.spec, normalisation_of(session.dataset.spec, train), session.device)
     session.stop.is_watched = True
 
     def tick() -> None:

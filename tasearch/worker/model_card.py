@@ -127,6 +127,7 @@ def _usage(facts: Mapping[str, Any]) -> str:
     _, *shape = facts["input"]["shape"]
     numbers = facts["normalisation"]
     shown = ", ".join(str(size) for size in shape)
+    whose = "" if numbers["given"] else " of the training images"
     needs = facts["model"]["needs"]
     own = "" if needs["own_code"] is None else OWN_CODE.format(name=needs["own_code"])
     packages = " ".join(needs["packages"])
@@ -138,7 +139,7 @@ def _usage(facts: Mapping[str, Any]) -> str:
 
 Input `images`: float32 (N, {shown}), any N, values in [0, 1] as torchvision's `ToTensor` gives them. Output `logits`:
 float32 (N, {facts["output"]["shape"][1]}), one column per class. Normalisation is inside: mean
-{_numbers(numbers["mean"])} and standard deviation {_numbers(numbers["std"])} of the channels of the training images.
+{_numbers(numbers["mean"])} and standard deviation {_numbers(numbers["std"])} of the channels{whose}.
 Do not normalise before.
 
 {loading}

@@ -39,6 +39,7 @@ from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
+from tasearch.worker.given_teacher import given_teacher
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
 from tasearch.worker.progress import Display, FirstReading, Progress
@@ -90,7 +91,10 @@ class Session:
         self._guard = DataFolderGuard(data_dir)
         with self._guard.undone_if_refused():
             self.dataset = self._load(data_dir)
-            self.plan = build_plan(settings, self.dataset)
+            self.teacher = given_teacher(settings, self.dataset.spec, self.artifacts)
+            # From here on the teacher is its weights, not a file that other processes may not have.
+            self.settings = self.teacher.settings
+            self.plan = build_plan(self.settings, self.dataset)
 
     def run(
         self, *, announce: bool = True, joins: bool = False, search_ended: Callable[[], None] = lambda: None
@@ -118,11 +122,13 @@ class Session:
             except BaseException:
                 study.close()
                 raise
+            self.teacher.store(self.artifacts)
             if not joins:
                 self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
-            for text in opening_lines(self.plan, self.dataset, self.device, self.workers) if announce else ():
+            opening = opening_lines(self.plan, self.dataset, self.device, self.workers)
+            for text in (*opening, *self.teacher.remarks) if announce else ():
                 self.display.line(text)
             self.stop.is_watched = True
             others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
@@ -159,6 +165,7 @@ class Session:
             self.home.prepare()
             self.stop.is_watched = True
             watcher = SuggestionWatcher(self.display, self.stop)
+            self.teacher.store(self.artifacts)
             plan = self.plan.with_precision(self._resolved_precision(records))
             return suggest(plan, self._runner(records, current_owner(), watcher), watcher)
         finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from tasearch.config.normalisation import parse_normalisation
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.registry import load_dataset
@@ -64,6 +65,7 @@ def data_request(settings: Settings, data_dir: Path, device: torch.device) -> Da
         image_size=settings.image_size,
         limit_train=settings.limit_train,
         augment=augment_of(settings),
+        normalisation=None if settings.normalize is None else parse_normalisation(settings.normalize),
         memory_bytes=None if settings.memory_gb is None else int(settings.memory_gb * 1e9),
         device=device,
     )

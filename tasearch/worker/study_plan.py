@@ -27,6 +27,7 @@ from tasearch.search.pruning import Pruner, make_pruner
 from tasearch.search.sampler import ChainSampler, calibrates_tas, check_sampler, check_ta_pair
 from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, Pair, SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
+from tasearch.worker.given_teacher import stored_id
 
 ADAMW_LEARNING_RATE, ADAMW_WEIGHT_DECAY = 1e-3, 0.05
 """Whatever the recipe: its own numbers are for SGD."""
@@ -199,8 +200,25 @@ def _planner(settings: Settings, data: DataSpec, names: Sequence[str]) -> StageP
         numerics_version=NUMERICS_VERSION,
         other_recipes={name: other for name, other in recipes.items() if other != recipe},
         kl_reduction=settings.kl_reduction or PRESETS[settings.recipe].kl_reduction,
-        models={name: identified(named_model(name, data)) for name in names if not is_own(name)},
+        models=_other_models(settings, data, names),
+        teacher_weights=settings.teacher_checkpoint and stored_id(settings.teacher_checkpoint),
     )
+
+
+def _other_models(settings: Settings, data: DataSpec, names: Sequence[str]) -> dict[str, ModelSpec]:
+    """Return the models that are more than their name. Raises ModelError where one has no published weights."""
+
+    def role(name: str) -> str:
+        return {settings.teacher: "teacher", settings.student: "student"}.get(name, "tas")
+
+    pretrained = {name for name in names if role(name) in (settings.pretrained or ())}
+    if "tas" in (settings.pretrained or ()) and not any(role(name) == "tas" for name in names):
+        raise ConfigError("--pretrained tas: there are no TAs", hint="name them with --tas, or leave tas out")
+    return {
+        name: identified(named_model(name, data), pretrained=name in pretrained)
+        for name in names
+        if name in pretrained or not is_own(name)
+    }
 
 
 def recipe_of(settings: Settings, name: str) -> Recipe:
@@ -286,7 +304,9 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
     if stages.kl_reduction != "batchmean":
         added["kl_reduction"] = stages.kl_reduction
     if stages.models:
-        added["models"] = {name: {"code": model.code} for name, model in stages.models.items()}
+        added["models"] = {name: _added_to_name(model) for name, model in stages.models.items()}
+    if stages.teacher_weights is not None:
+        added["teacher_weights"] = stages.teacher_weights
     return {
         **ta_pair,
         "teacher": space.teacher,
@@ -304,6 +324,10 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         "numerics_version": stages.numerics_version,
         **added,
     }
+
+
+def _added_to_name(model: ModelSpec) -> dict[str, str]:
+    return {"code": model.code} | ({"pretrained": model.pretrained} if model.pretrained else {})
 
 
 def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

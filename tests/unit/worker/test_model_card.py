@@ -44,7 +44,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         },
         "input": {"shape": ["N", 3, 16, 16]},
         "output": {"shape": ["N", 2]},
-        "normalisation": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]},
+        "normalisation": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2], "given": False},
         "class_names": ["cat", "dog"],
         "recipe": {"epochs": 10, "precision": "float32"},
         "environment": {"device": "cpu x", "threads": 1},
