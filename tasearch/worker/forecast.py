@@ -13,7 +13,7 @@ from tasearch.domain.result import Capacity
 from tasearch.domain.spec import ChainSpec, StageSpec
 from tasearch.search.rehearsal import rehearse
 from tasearch.training.timing import ModelSpeed, speed_of
-from tasearch.worker.study_plan import StudyPlan
+from tasearch.worker.study_plan import StudyPlan, no_ladder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class Forecast:
     finals_seconds: float
     """Of the first look; every further replicate costs its share again."""
     workers: int
+    no_ladder: str | None
+    """Why there are no candidate TAs, where there are none."""
 
     @property
     def seconds(self) -> float:
@@ -74,6 +76,7 @@ def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: i
         search_seconds=_seconds(search, speeds) / workers,
         finals_seconds=_seconds(finals, speeds) / workers,
         workers=workers,
+        no_ladder=None if plan.space.ladder else no_ladder(plan),
     )
 
 
@@ -127,6 +130,7 @@ def forecast_lines(found: Forecast) -> list[str]:
     return [
         f"study {found.study_name}: nothing was created",
         f"models (parameters): {models}",
+        *([] if found.no_ladder is None else [f"no TAs ({found.no_ladder}): only direct distillation is tuned"]),
         f"search space: {found.num_paths} paths, {found.num_chains:,} chains",
         f"search: {found.trials} trials, about {found.search_stages} distinct stages "
         f"({saved:.1f} times fewer than {found.search_stages_unshared} without reuse)",
