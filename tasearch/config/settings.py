@@ -119,8 +119,10 @@ class Settings(BaseModel):
     data_dir: Path | None = Field(None, description="Where datasets are kept or downloaded to. [HOME/data]")
     image_size: int | None = Field(None, ge=1, description="Height and width in pixels. [by dataset]")
     limit_train: int | None = Field(None, ge=1, description="Train on a stratified subset of N images.")
-    augment: Literal["none", "shift", "shift+flip"] | None = Field(
-        None, description="Random views in training: none, shift or shift+flip. [by recipe and dataset]"
+    augment: Literal["none", "shift", "shift+flip", "crop-flip"] | None = Field(
+        None,
+        description="Random views in training: none, shift, shift+flip, or crop-flip (a random part, scaled; for larger "
+        "images). [by recipe and dataset]",
     )
 
     normalize: str | None = Field(

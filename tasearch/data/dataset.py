@@ -120,7 +120,7 @@ class DataRequest:
     limit_train: int | None = None
     """Train on a stratified subset of this many images; None: all."""
     augment: str | None = None
-    """`none`, `shift` or `shift+flip`; None: the data's default."""
+    """`none`, `shift`, `shift+flip` or `crop-flip`; None: the data's default."""
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     """Mean and standard deviation of each channel, in units of [0, 1]; None: those of the training images."""
     memory_bytes: int | None = None

@@ -11,7 +11,7 @@ from tasearch.data.survey import OnRead, survey
 from tasearch.domain.errors import DataError, nearest
 from tasearch.domain.spec import DataSpec
 
-AUGMENTATIONS = ("none", "shift", "shift+flip")
+AUGMENTATIONS = ("none", "shift", "shift+flip", "crop-flip")
 FOLDER = "folder:PATH"
 
 _DEFAULT_EPOCHS = {cluttered_digits.NAME: 10, "cifar10": 160, "cifar100": 160, FOLDER: 60}
@@ -57,8 +57,9 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
         num_classes=len(source.class_names),
         num_train=num_train,
         num_val=len(val),
-        shift=0 if augment == "none" else padding_of(image_size),
-        flip=augment == "shift+flip",
+        shift=padding_of(image_size) if augment.startswith("shift") else 0,
+        flip=augment.endswith("flip"),
+        crop=augment == "crop-flip",
         mean=mean,
         std=std,
     )
@@ -112,7 +113,7 @@ def _augmentation(request: DataRequest, kind: str) -> str:
     augment = _DEFAULT_AUGMENT[kind] if request.augment is None else request.augment
     if augment not in AUGMENTATIONS:
         raise DataError(f"unknown augmentation {augment!r}", hint=nearest(augment, list(AUGMENTATIONS)))
-    if augment == "shift+flip" and kind == cluttered_digits.NAME:
+    if augment.endswith("flip") and kind == cluttered_digits.NAME:
         raise DataError(
             f"augmentation {augment!r} is not possible for {kind}: a mirrored digit is another sign",
             hint="use --augment shift or none",

@@ -45,6 +45,8 @@ class DataSpec:
     """Random shift of a training view, at most this many pixels each way; 0 = none."""
     flip: bool
     """Whether training views are mirrored at random."""
+    crop: bool = added_later(False)
+    """Whether a training view is a random part of the image, scaled to its size."""
     mean: tuple[float, ...] = added_later(())
     """Of each channel, in units of [0, 1], for normalisation; empty: that of the training images."""
     std: tuple[float, ...] = added_later(())

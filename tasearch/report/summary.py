@@ -43,6 +43,7 @@ def to_json(
         "trials": {"complete": count.complete, "pruned": count.pruned, "failed": count.failed},
         "best": None if leader is None else _chain_json(leader),
         "baselines": _baselines_json(view),
+        "given_teacher": given_line(view),
         "stages": {"trained": stages_trained, "reused": stages_reused},
         "ranking": [_ranked_json(summary) for summary in ranking],
         "verdict": None if view.verdict is None else _verdict_json(view.verdict),

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tasearch.domain.landscape import Landscape
 from tasearch.domain.chance import is_near_chance
+from tasearch.domain.landscape import Landscape
 from tasearch.domain.result import ArmScore, Capacity, FinalRow, Role, TrialRow, TrialState, Verdict
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.wording import plural
