@@ -121,7 +121,7 @@ class Settings(BaseModel):
     limit_train: int | None = Field(None, ge=1, description="Train on a stratified subset of N images.")
     augment: Literal["none", "shift", "shift+flip", "crop-flip"] | None = Field(
         None,
-        description="Random views in training: none, shift, shift+flip, or crop-flip (a random part, scaled; for larger "
+        description="Random views in training: none, shift, shift+flip, or crop-flip (random parts, scaled; for larger "
         "images). [by recipe and dataset]",
     )
 
