@@ -44,7 +44,7 @@ def test_a_view_does_not_depend_on_its_batch() -> None:
     views = make_source().views(1, 2)
     whole = views.batch(ALL)
     shuffled = torch.randperm(N, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(torch.cat(list(views.blocks(shuffled.split(7)))), whole[shuffled])
+    assert torch.equal(torch.cat(list(views.blocks(torch.split(shuffled, 7)))), whole[shuffled])
     assert torch.equal(views.batch(ALL[5:6]), whole[5:6])
 
 

@@ -25,8 +25,8 @@ def table(view: StudyView, name: str) -> list[dict[str, str]]:
 
 def test_json_holds_every_part_of_the_report(view: StudyView) -> None:
     assert list(answer(view)) == [
-        *("schema", "study", "headline", "heuristic", "verdict", "capacity", "paths", "finals", "ranking"),
-        *("response", "importance", "progress", "curves", "landscape", "cost", "stages"),
+        *("schema", "study", "headline", "heuristic", "given_teacher", "verdict", "capacity", "paths", "finals"),
+        *("ranking", "response", "importance", "progress", "curves", "landscape", "cost", "stages"),
     ]
     assert answer(view)["schema"] == SCHEMA
 
