@@ -119,10 +119,10 @@ class Session:
                 # Only now: a database that cannot be used leaves nothing behind among the artifacts.
                 check_code(records, self.plan.study_name, current_owner(), joins=joins)
                 check_shared(records, self.plan.study_name, self.artifacts, current_owner(), joins=joins)
+                self.teacher.store(self.artifacts)
             except BaseException:
                 study.close()
                 raise
-            self.teacher.store(self.artifacts)
             if not joins:
                 self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
