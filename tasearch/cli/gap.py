@@ -19,7 +19,7 @@ _SETTINGS = (
     *("teacher", "student", "dataset", "data_dir", "image_size", "limit_train", "augment", "tas"),
     *("temperatures", "kd_weights", "replicates"),
     *("recipe", "epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "kl_reduction"),
-    *("precision", "device", "workers", "gpus", "workers_per_gpu", "threads", "checkpoint_seconds", "cache_gb"),
+    *("precision", "device", "workers", "gpus", "workers_per_gpu", "pack", "threads", "checkpoint_seconds", "cache_gb"),
     *("memory_gb", "study_name", "home", "storage", "artifacts"),
 )
 

@@ -38,7 +38,7 @@ FREE = frozenset(
         "max_retries",
     }
     | {"cache_gb", "memory_gb", "timeout"}
-    | {"gpus", "workers_per_gpu", "launcher", "gpus_per_worker"}
+    | {"gpus", "workers_per_gpu", "launcher", "gpus_per_worker", "pack"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
 """Settings that may differ from one call of the same study to the next; all others are its identity."""
@@ -178,6 +178,11 @@ class Settings(BaseModel):
     )
     gpus_per_worker: FiniteFloat | None = Field(
         None, gt=0, le=1, description="The GPU, or the part of one, that Ray gives each worker, e.g. 0.125. [none]"
+    )
+    pack: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Stages that each worker trains side by side, each with the result it has alone; auto: 1 on a CPU, "
+        "on a GPU as many as its memory holds, at most 16.",
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")

@@ -70,6 +70,11 @@ class ViewSource:
         self._files = split if isinstance(split, FileSplit) else None
         self._runs = self._as_runs(split.images) if isinstance(split, Split) else None
 
+    @property
+    def is_resident(self) -> bool:
+        """Whether the images lie on the device."""
+        return self._runs is not None
+
     def _as_runs(self, images: Tensor) -> Tensor:
         """Return images (uint8 (N, C, H, W)) padded, on the device, as every run of `size` pixels of a row."""
         inner = slice(self.shift, self.shift + self._size)
@@ -142,11 +147,11 @@ class Views:
         if source.shift:
             generator = torch.Generator().manual_seed(seed_for(replicate, "shift", epoch))
             corners = torch.randint(0, 2 * source.shift + 1, (2, self.num_samples), generator=generator)
-            self._corners = corners.to(self.device)
+            self._corners = to_device(corners, self.device)
         if source.flip:
             generator = torch.Generator().manual_seed(seed_for(replicate, "flip", epoch))
             mirrored = torch.randint(0, 2, (self.num_samples,), generator=generator, dtype=torch.bool)
-            self._mirrored = mirrored.to(self.device)
+            self._mirrored = to_device(mirrored, self.device)
 
     def batch(self, indices: Tensor) -> Tensor:
         """Return the views of some samples (int64 (B,)): float32 (B, C, H, W), normalised per channel."""
@@ -155,6 +160,11 @@ class Views:
     def blocks(self, order: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield `batch` of each block of indices; images in files are decoded ahead of the block that is asked for."""
         return self._source.view_blocks(order, self._corners, self._mirrored)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a CPU tensor on a device, without waiting for what is queued there."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def batch_order(num_samples: int, replicate: int, epoch: int) -> Tensor:

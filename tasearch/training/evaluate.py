@@ -11,7 +11,7 @@ from tasearch.data.views import Views, ViewSource
 from tasearch.training.device import autocast
 from tasearch.training.folding import folded
 
-_EVALUATION_BATCHES = {"cpu": 64, "cuda": 500}
+_EVALUATION_BATCHES = {"cpu": 64, "cuda": 1000}
 """On a CPU the activations of 64 images stay in its caches: up to 1.4 times faster than 500 (plain4, 32 x 32)."""
 _HALF_MAX = 65504.0
 
@@ -28,17 +28,27 @@ def predictions(
 
     `tick` is called after every block and may raise to stop.
     """
-    found: list[Tensor] = []
-    for logits in _forward(net, source.plain_blocks(_order(source)), source.device, precision):
-        found.append(logits.argmax(dim=1))
-        tick()
-    return torch.cat(found).cpu()
+    return _predicted(net, source, precision, tick).cpu()
 
 
 def accuracy(net: nn.Module, source: ViewSource, *, precision: str, tick: Callable[[], None] = lambda: None) -> float:
     """Return the fraction of a split that the net classifies correctly; `tick` as for `predictions`."""
-    correct = predictions(net, source, precision=precision, tick=tick) == source.labels.cpu()
-    return int(correct.sum()) / source.num_samples
+    return int(num_correct(net, source, precision=precision, tick=tick)) / source.num_samples
+
+
+def num_correct(
+    net: nn.Module, source: ViewSource, *, precision: str, tick: Callable[[], None] = lambda: None
+) -> Tensor:
+    """Return how many samples the net classifies correctly, shape () on the device: on a GPU only queued so far."""
+    return (_predicted(net, source, precision, tick) == source.labels).sum()
+
+
+def _predicted(net: nn.Module, source: ViewSource, precision: str, tick: Callable[[], None]) -> Tensor:
+    found: list[Tensor] = []
+    for logits in _forward(net, source.plain_blocks(_order(source)), source.device, precision):
+        found.append(logits.argmax(dim=1))
+        tick()
+    return torch.cat(found)
 
 
 def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable[[], None]) -> Tensor:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from tasearch.data.views import ViewSource, batch_order
+from tasearch.data.views import Views, ViewSource, batch_order, to_device
 from tasearch.domain.errors import DataError, StageFailedError
-from tasearch.domain.randomness import seed_for
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
-from tasearch.models.registry import build_model
-from tasearch.training.device import autocast
-from tasearch.training.evaluate import accuracy
-from tasearch.training.loss import kd_loss
+from tasearch.training.evaluate import num_correct
+from tasearch.training.graphs import StepGraphs
 from tasearch.training.schedule import learning_rate
+from tasearch.training.student import Student
 from tasearch.training.weights import Checkpoint, all_finite, capture, restore, weights_to_bytes
 
 NUMERICS_VERSION = 1
@@ -53,6 +51,18 @@ class StageData:
     val: ViewSource
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StageJob:
+    """A stage that is to be trained."""
+
+    spec: StageSpec
+    control: StageControl
+    teacher_logits: Callable[[int], Tensor] | None = None
+    """Gives the teacher's logits on the training views of an epoch, shape (N, K), in the order of the samples."""
+    checkpoint: bytes | None = None
+    """Of a run that was stopped, to be continued."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """A stage that has ended."""
@@ -60,6 +70,7 @@ class Trained:
     weights: bytes
     curve: tuple[EpochResult, ...]
     seconds: float
+    """Training time over all attempts; of stages trained side by side each has its share."""
 
 
 def steps_per_epoch(num_train: int, batch_size: int) -> int:
@@ -79,167 +90,208 @@ def fit(
     teacher_logits: Callable[[int], Tensor] | None = None,
     checkpoint: bytes | None = None,
     checkpoint_seconds: float = 60.0,
+    graphs: StepGraphs | None = None,
 ) -> Trained:
     """Train the student of `spec` and return its weights after the last epoch.
 
     `teacher_logits(epoch)` gives the teacher's logits on the training views of that epoch, shape (N, K), in the
     order of the samples. `checkpoint` continues a run that was stopped; the result is bit-identical to a run that
-    was not. Raises StageFailedError where the loss stops being finite, InterruptedStage where `control` says so.
+    was not. `graphs`: recordings of earlier stages on a GPU, to be used again. Raises StageFailedError where the loss
+    stops being finite, InterruptedStage where `control` says so.
     """
-    if (spec.distillation is None) != (teacher_logits is None):
-        raise ValueError("a stage with a teacher needs its logits, and one without must have none")
-    run = _Run(spec, data, device, teacher_logits)
-    if checkpoint is not None:
-        run.resume(Checkpoint.from_bytes(checkpoint))
-    saved_at = time.monotonic()
+    job = StageJob(spec=spec, control=control, teacher_logits=teacher_logits, checkpoint=checkpoint)
+    started = time.monotonic()
+    run = StageRun(job, data, device, graphs or StepGraphs(device), checkpoint_seconds)
     try:
-        while run.epoch <= spec.recipe.epochs:
-            for _ in run.epoch_steps():
-                control.tick()
-                if time.monotonic() - saved_at >= checkpoint_seconds:
-                    run.check_finite()
-                    control.save(run.checkpoint().to_bytes())
-                    saved_at = time.monotonic()
-            control.epoch_done(run.finish_epoch(control.tick))
-            control.tick()
-    except (InterruptedStage, DataError):
-        # A file that has vanished can be put back: the stage then goes on from here.
-        control.save(run.checkpoint().to_bytes())
-        raise
-    return Trained(weights=weights_to_bytes(run.net), curve=tuple(run.curve), seconds=run.seconds)
+        goes_on = True
+        while goes_on:
+            goes_on = run.advance()
+            run.wait()
+            started, before = time.monotonic(), started
+            run.seconds += started - before
+        return run.trained()
+    finally:
+        run.release()
 
 
-class _Run:
-    """The mutable state of a stage under way."""
+class StageRun:
+    """A stage under way, advanced step by step; several of them may take turns."""
 
     def __init__(
-        self,
-        spec: StageSpec,
-        data: StageData,
-        device: torch.device,
-        teacher_logits: Callable[[int], Tensor] | None,
+        self, job: StageJob, data: StageData, device: torch.device, graphs: StepGraphs, checkpoint_seconds: float
     ) -> None:
-        self.spec, self.data, self.device = spec, data, device
-        self.teacher_logits = teacher_logits
-        seed = seed_for(spec.replicate, f"init {spec.student.name}")
-        net = build_model(spec.student, seed, spec.recipe.initial_weights)
-        self.net: nn.Module = net.to(device=device).to(memory_format=torch.channels_last)
-        self.optimizer = _optimizer(self.net, spec)
+        """Begin, or go on from the job's checkpoint. Raises torch.OutOfMemoryError."""
+        spec = job.spec
+        if (spec.distillation is None) != (job.teacher_logits is None):
+            raise ValueError("a stage with a teacher needs its logits, and one without must have none")
+        self.job, self.data, self.device = job, data, device
+        self._graphs, self._checkpoint_seconds = graphs, checkpoint_seconds
+        # Images that stay in their files come at their own pace: their steps are not recorded.
+        self._graph = graphs.take(spec) if device.type == "cuda" and data.train.is_resident else None
+        self.student = self._graph.student if self._graph else Student(spec, device)
         self.steps = steps_per_epoch(spec.data.num_train, spec.recipe.batch_size)
         self.epoch, self.step = 1, 0
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.curve: list[EpochResult] = []
-        self._seconds_before = 0.0
-        self._started = time.monotonic()
+        self.seconds = 0.0
+        """Time spent on it, kept by whoever advances it."""
+        self.saved = job.checkpoint
+        """The checkpoint that was last handed out, or begun from."""
+        self._weights = b""
+        self._drawn: tuple[int, Views, Tensor] | None = None
+        self._arrival: torch.cuda.Event | None = None
+        self._saved_at = time.monotonic()
+        if self._graph is not None:
+            # Images and teachers were brought there by others.
+            self._graph.stream.wait_stream(torch.cuda.default_stream(device))
+        with self._on_its_stream():
+            if job.checkpoint is not None:
+                self._resume(Checkpoint.from_bytes(job.checkpoint))
+        self._work = self._stage()
 
     @property
-    def seconds(self) -> float:
-        """Training time over all attempts."""
-        return self._seconds_before + time.monotonic() - self._started
+    def is_waiting(self) -> bool:
+        """Whether nothing can be queued before the GPU has done what was queued."""
+        return self._arrival is not None and not self._arrival.query()
 
-    def resume(self, checkpoint: Checkpoint) -> None:
-        restore(checkpoint.tensors, self.net, self.optimizer)
+    def wait(self) -> None:
+        """Wait for that."""
+        if self._arrival is not None:
+            self._arrival.synchronize()
+
+    def advance(self) -> bool:
+        """Carry out the next step, on a GPU queue it; False once the stage has ended.
+
+        Raises StageFailedError where the loss stops being finite, and what the control raises; the stage is saved
+        before an InterruptedStage or a DataError goes on.
+        """
+        with self._on_its_stream():
+            return next(self._work, True) is None
+
+    def trained(self) -> Trained:
+        """Return what came out, once `advance` has returned False."""
+        return Trained(weights=self._weights, curve=tuple(self.curve), seconds=self.seconds)
+
+    def checkpoint(self) -> bytes:
+        """Return the state between two steps."""
+        with self._on_its_stream():
+            return Checkpoint(
+                epoch=self.epoch,
+                step=self.step,
+                loss_sum=float(self.student.loss_sum),
+                curve=tuple(self.curve),
+                seconds=self.seconds,
+                tensors=capture(self.student.net, self.student.optimizer),
+            ).to_bytes()
+
+    def save(self) -> None:
+        """Hand out a checkpoint."""
+        self.saved = self.checkpoint()
+        self.job.control.save(self.saved)
+        self._saved_at = time.monotonic()
+
+    def release(self) -> None:
+        """Give back what other stages can use; the run is over."""
+        self._work.close()
+        if self._graph is not None:
+            self._graphs.give_back(self._graph)
+            self._graph = None
+
+    def _on_its_stream(self) -> Any:
+        return nullcontext() if self._graph is None else torch.cuda.stream(self._graph.stream)
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        restore(checkpoint.tensors, self.student.net, self.student.optimizer)
         self.epoch, self.step = checkpoint.epoch, checkpoint.step
-        self.loss_sum.fill_(checkpoint.loss_sum)
+        self.student.loss_sum.fill_(checkpoint.loss_sum)
         self.curve = list(checkpoint.curve)
-        self._seconds_before = checkpoint.seconds
+        self.seconds = checkpoint.seconds
 
-    def checkpoint(self) -> Checkpoint:
-        return Checkpoint(
-            epoch=self.epoch,
-            step=self.step,
-            loss_sum=float(self.loss_sum),
-            curve=tuple(self.curve),
-            seconds=self.seconds,
-            tensors=capture(self.net, self.optimizer),
-        )
+    def _stage(self) -> Iterator[None]:
+        """Carry out what is left of the stage; yields where others may take their turn."""
+        control = self.job.control
+        try:
+            while self.epoch <= self.job.spec.recipe.epochs:
+                for _ in self._epoch_steps():
+                    self.step += 1
+                    control.tick()
+                    if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
+                        self._check_finite(self.student.loss_sum, all_finite(self.student.net))
+                        self.save()
+                    yield
+                yield from self._finish_epoch()
+                control.tick()
+        except (InterruptedStage, DataError):
+            # A file that has vanished can be put back: the stage then goes on from here.
+            self.save()
+            raise
+        self._weights = weights_to_bytes(self.student.net)
 
-    def epoch_steps(self) -> Iterator[int]:
-        """Carry out the remaining steps of the current epoch; yields the number of done ones after each."""
-        spec = self.spec
-        views = self.data.train.views(spec.replicate, self.epoch)
-        order = batch_order(spec.data.num_train, spec.replicate, self.epoch).to(self.device)
-        table = None if self.teacher_logits is None else self.teacher_logits(self.epoch).to(self.device)
-        self.net.train()
+    def _epoch_steps(self) -> Iterator[None]:
+        """Carry out the remaining steps of the current epoch; yields after each."""
+        spec, logits = self.job.spec, self.job.teacher_logits
+        views, order = self._draws(self.epoch)
+        table = None if logits is None else logits(self.epoch).to(self.device)
         size = spec.recipe.batch_size
         batches = [order[step * size : (step + 1) * size] for step in range(self.step, self.steps)]
-        for indices, images in zip(batches, views.blocks(batches), strict=True):
-            self._set_learning_rate()
-            loss = self._loss(images, indices, table)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.loss_sum += loss.detach()
-            self.step += 1
-            yield self.step
+        rates = [self._learning_rate(step) for step in range(self.step, self.steps)]
+        carry_out = self.student.steps if self._graph is None else self._graph.steps
+        return carry_out(batches, views, self.data.train.labels, table, rates)
 
-    def _set_learning_rate(self) -> None:
-        recipe = self.spec.recipe
-        rate = learning_rate(
-            (self.epoch - 1) * self.steps + self.step,
+    def _draws(self, epoch: int) -> tuple[Views, Tensor]:
+        """Return the views and the order of an epoch."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            spec = self.job.spec
+            order = to_device(batch_order(spec.data.num_train, spec.replicate, epoch), self.device)
+            self._drawn = epoch, self.data.train.views(spec.replicate, epoch), order
+        return self._drawn[1:]
+
+    def _learning_rate(self, step: int) -> float:
+        recipe = self.job.spec.recipe
+        return learning_rate(
+            (self.epoch - 1) * self.steps + step,
             recipe.epochs * self.steps,
             peak=recipe.learning_rate,
             schedule=recipe.schedule,
             warmup_fraction=recipe.warmup,
             milestones=recipe.milestones,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
-    def _loss(self, images: Tensor, indices: Tensor, table: Tensor | None) -> Tensor:
-        with autocast(self.device, self.spec.recipe.precision):
-            logits = self.net(images.contiguous(memory_format=torch.channels_last))
-        logits, targets = logits.float(), self.data.train.labels[indices]
-        kd = self.spec.distillation
-        if kd is None or table is None:
-            return F.cross_entropy(logits, targets)
-        teacher = table[indices].float()
-        return kd_loss(
-            logits,
-            teacher,
-            targets,
-            temperature=kd.temperature,
-            kd_weight=kd.kd_weight,
-            kl_reduction=kd.kl_reduction,
+    def _finish_epoch(self) -> Iterator[None]:
+        """Evaluate the epoch on val; on a GPU others may go on until it has come that far."""
+        student, recipe = self.student, self.job.spec.recipe
+        loss_sum, finite = student.loss_sum.clone(), all_finite(student.net)
+        correct = num_correct(student.net, self.data.val, precision=recipe.precision, tick=self.job.control.tick)
+        if self.device.type == "cuda":
+            self._arrival = torch.cuda.Event(blocking=True)
+            self._arrival.record()
+            if self.epoch < recipe.epochs:
+                self._draws(self.epoch + 1)
+            while self.is_waiting:
+                yield
+            self._arrival = None
+        loss = self._check_finite(loss_sum, finite)
+        point = EpochResult(
+            epoch=self.epoch, train_loss=loss, val_accuracy=int(correct) / self.data.val.num_samples
         )
+        self.curve.append(point)
+        self.epoch, self.step = self.epoch + 1, 0
+        student.loss_sum.zero_()
+        self.job.control.epoch_done(point)
 
-    def check_finite(self) -> float:
+    def _check_finite(self, loss_sum: Tensor, finite: Tensor) -> float:
         """Return the mean loss of the epoch so far. Raises StageFailedError where it or a weight is not finite.
 
         The last step of an epoch may break the weights after a loss that was still finite.
         """
-        loss = float(self.loss_sum) / max(1, self.step)
+        loss = float(loss_sum) / max(1, self.step)
         broken = "" if math.isfinite(loss) else f"the loss is {loss}"
-        if not broken and not all_finite(self.net):
+        if not broken and not finite:
             broken = "a weight is not finite"
         if broken:
-            recipe = self.spec.recipe
+            recipe = self.job.spec.recipe
             raise StageFailedError(
-                f"stage {self.spec.label} diverged in epoch {self.epoch}: {broken} (learning rate "
+                f"stage {self.job.spec.label} diverged in epoch {self.epoch}: {broken} (learning rate "
                 f"{recipe.learning_rate:g}, batch size {recipe.batch_size}, precision {recipe.precision})",
                 hint="use a smaller --learning-rate",
             )
         return loss
-
-    def finish_epoch(self, tick: Callable[[], None]) -> EpochResult:
-        loss = self.check_finite()
-        val_accuracy = accuracy(self.net, self.data.val, precision=self.spec.recipe.precision, tick=tick)
-        point = EpochResult(epoch=self.epoch, train_loss=loss, val_accuracy=val_accuracy)
-        self.curve.append(point)
-        self.epoch, self.step = self.epoch + 1, 0
-        self.loss_sum.zero_()
-        return point
-
-
-def _optimizer(net: nn.Module, spec: StageSpec) -> torch.optim.Optimizer:
-    """SGD; unless the recipe says `all`, weight decay is on kernels and matrices, not on biases or batch norm."""
-    recipe = spec.recipe
-    decayed = [p for p in net.parameters() if p.ndim >= 2 or recipe.decayed == "all"]
-    others = [p for p in net.parameters() if p.ndim < 2 and recipe.decayed != "all"]
-    return torch.optim.SGD(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0,
-        foreach=True,
-    )

@@ -22,9 +22,9 @@ def load_weights(net: nn.Module, data: bytes) -> None:
     net.load_state_dict(load(data))
 
 
-def all_finite(net: nn.Module) -> bool:
-    """Whether no parameter or buffer holds infinity or NaN."""
-    return bool(torch.stack([tensor.isfinite().all() for tensor in net.state_dict().values()]).all())
+def all_finite(net: nn.Module) -> Tensor:
+    """Whether no parameter or buffer holds infinity or NaN, shape () on the net's device."""
+    return torch.stack([tensor.isfinite().all() for tensor in net.state_dict().values()]).all()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +89,10 @@ def restore(tensors: dict[str, Tensor], net: nn.Module, optimizer: torch.optim.O
     for name, parameter in net.named_parameters():
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:
-            buffer = torch.empty_like(parameter, memory_format=torch.preserve_format)
-            optimizer.state[parameter]["momentum_buffer"] = buffer.copy_(momentum)
+            state = optimizer.state[parameter]
+            if state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.empty_like(parameter, memory_format=torch.preserve_format)
+            state["momentum_buffer"].copy_(momentum)
 
 
 def _stored(tensor: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
+from tasearch.worker.packing import pack_size
 from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.signals import StopFlag
@@ -89,6 +90,7 @@ class Session:
         self._guard = DataFolderGuard(data_dir)
         with self._guard.undone_if_refused():
             self.dataset = self._load(data_dir)
+            self.pack = pack_size(settings, self.dataset, self.device)
             self.plan = build_plan(settings, self.dataset)
 
     def run(
@@ -120,7 +122,7 @@ class Session:
                 self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
-            for text in opening_lines(self.plan, self.dataset, self.device, self.workers) if announce else ():
+            for text in opening_lines(self.plan, self.dataset, self.device, self.workers, self.pack) if announce else ():
                 self.display.line(text)
             self.stop.is_watched = True
             others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
@@ -142,7 +144,7 @@ class Session:
     def forecast(self) -> Forecast:
         """Return what `run` would do and how long that would take; nothing is created or trained."""
         precision = self._measured_precision() if self.plan.precision == "auto" else self.plan.precision
-        return forecast(self.plan.with_precision(precision), self.dataset, self.device, self.workers)
+        return forecast(self.plan.with_precision(precision), self.dataset, self.device, self.workers, self.pack)
 
     def suggest(self) -> Suggestion:
         """Return the TA that the accuracy-midpoint heuristic names, training from labels what the store has not.
@@ -177,6 +179,7 @@ class Session:
             watcher=watcher,
             checkpoint_seconds=self.settings.checkpoint_seconds,
             keeper=keeper,
+            pack=self.pack,
         )
 
     def _run(self, records: Records, study: ChainStudy, search_ended: Callable[[], None]) -> StageCounts:
@@ -361,7 +364,7 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
     )
 
 
-def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: int) -> list[str]:
+def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: int, pack: int) -> list[str]:
     """Return what is said before the work begins: study, data, ladder and budget."""
     data, space = plan.stages.data, plan.space
     recipe = plan.stages.recipe
@@ -389,6 +392,6 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
-        f"on {environment(device).device}, workers: {workers}, CPU threads of each: {torch.get_num_threads()}, "
+        f"on {environment(device).device}, workers: {workers}, {f'stages at once: {pack}, ' if pack > 1 else ''}CPU threads of each: {torch.get_num_threads()}, "
         f"precision: {recipe.precision}",
     ]
