@@ -28,8 +28,8 @@ from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.stages import StageClaim, StageRecords, StageState
 from tasearch.training.device import environment
-from tasearch.training.evaluate import accuracy, evaluation_batch, logits_table
 from tasearch.training.device_tables import DeviceTables
+from tasearch.training.evaluate import accuracy, evaluation_batch, logits_table
 from tasearch.training.graphs import StepGraphs
 from tasearch.training.loop import StageData, StageJob, Trained
 from tasearch.training.pack import Pack

@@ -205,9 +205,7 @@ class Crew:
         except Exception as error:
             # Who else needs the stage tries it anew; one that diverged is found to have failed.
             return self._caught(partial(self._throw, owner, error))
-        told = [
-            self._caught(partial(self._deliver, active, result, reused=active is not owner)) for active in waiting
-        ]
+        told = [self._caught(partial(self._deliver, active, result, reused=active is not owner)) for active in waiting]
         return next((error for error in told if error is not None), None)
 
     def _deliver(self, active: _Active, result: StageResult, *, reused: bool) -> None:

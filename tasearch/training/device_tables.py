@@ -1,4 +1,4 @@
-"""Teacher tables on the GPU: several stages read the same one, and reading it from its file each time would take long."""
+"""Teacher tables on the GPU: several stages read the same one, and a file takes longer to read than an epoch to train."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DeviceTables:
         if size > self._limit:
             return table
         there = table.pin_memory().to(self._device, non_blocking=True)
-        arrival = torch.cuda.Event()
+        arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrival.record(torch.cuda.current_stream(self._device))
         self._tables[key] = there, arrival
         self._bytes += size

@@ -33,7 +33,7 @@ class StepGraph:
     def __init__(self, spec: StageSpec, device: torch.device) -> None:
         """Build the student of `spec` and record its step; takes a moment. Raises torch.OutOfMemoryError."""
         self.kind = kind_of(spec)
-        self.stream = torch.cuda.Stream(device)
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(self.stream):
             self.student = Student(spec, device)
             self._make_block(spec, device)
@@ -154,4 +154,3 @@ def kind_of(spec: StageSpec) -> Kind:
     )
     taught = None if spec.distillation is None else spec.distillation.kl_reduction
     return repr((plain(spec.student), plain(recipe), spec.data.num_train, taught))
-

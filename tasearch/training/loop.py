@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -151,7 +151,7 @@ class StageRun:
     @property
     def is_waiting(self) -> bool:
         """Whether nothing can be queued before the GPU has done what was queued."""
-        return self._arrival is not None and not self._arrival.query()
+        return self._arrival is not None and not self._arrival.query()  # type: ignore[no-untyped-call]
 
     def wait(self) -> None:
         """Wait for that."""
@@ -206,7 +206,7 @@ class StageRun:
         self.curve = list(checkpoint.curve)
         self.seconds = checkpoint.seconds
 
-    def _stage(self) -> Iterator[None]:
+    def _stage(self) -> Generator[None]:
         """Carry out what is left of the stage; yields where others may take their turn."""
         control = self.job.control
         try:
@@ -262,7 +262,7 @@ class StageRun:
         loss_sum, finite = student.loss_sum.clone(), all_finite(student.net)
         correct = num_correct(student.net, self.data.val, precision=recipe.precision, tick=self.job.control.tick)
         if self.device.type == "cuda":
-            self._arrival = torch.cuda.Event(blocking=True)
+            self._arrival = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             self._arrival.record()
             if self.epoch < recipe.epochs:
                 self._draws(self.epoch + 1)
@@ -270,9 +270,7 @@ class StageRun:
                 yield
             self._arrival = None
         loss = self._check_finite(loss_sum, finite)
-        point = EpochResult(
-            epoch=self.epoch, train_loss=loss, val_accuracy=int(correct) / self.data.val.num_samples
-        )
+        point = EpochResult(epoch=self.epoch, train_loss=loss, val_accuracy=int(correct) / self.data.val.num_samples)
         self.curve.append(point)
         self.epoch, self.step = self.epoch + 1, 0
         student.loss_sum.zero_()

@@ -176,9 +176,7 @@ def fit_pack(
 
     `most`: how many at a time; None: all.
     """
-    pack = Pack(
-        data, device, most=most or max(1, len(jobs)), checkpoint_seconds=checkpoint_seconds, graphs=graphs
-    )
+    pack = Pack(data, device, most=most or max(1, len(jobs)), checkpoint_seconds=checkpoint_seconds, graphs=graphs)
     for job in jobs:
         pack.add(job)
     found: dict[int, Trained | Exception] = {}

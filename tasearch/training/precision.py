@@ -62,7 +62,9 @@ def _timed_pass(net: nn.Module, images: torch.Tensor, precision: str) -> Callabl
             logits = net(images)
         logits.float().logsumexp(dim=1).mean().backward()
 
-    run = recorded(work, torch.cuda.Stream(device)).replay if device.type == "cuda" else work
+    run: Callable[[], None] = work
+    if device.type == "cuda":
+        run = recorded(work, torch.cuda.Stream(device)).replay  # type: ignore[no-untyped-call]
 
     def seconds() -> float:
         _wait(device)

@@ -108,9 +108,7 @@ class Student:
 
 def _built(spec: StageSpec) -> nn.Module:
     """Return the student as it is before its first step, on the CPU."""
-    return build_model(
-        spec.student, seed_for(spec.replicate, f"init {spec.student.name}"), spec.recipe.initial_weights
-    )
+    return build_model(spec.student, seed_for(spec.replicate, f"init {spec.student.name}"), spec.recipe.initial_weights)
 
 
 def _optimizer(net: nn.Module, spec: StageSpec, device: torch.device) -> torch.optim.Optimizer:

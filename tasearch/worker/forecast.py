@@ -91,10 +91,7 @@ def _speeds(
     names: Iterable[str], plan: StudyPlan, dataset: Dataset, device: torch.device, pack: int
 ) -> dict[str, ModelSpeed]:
     statistics = channel_statistics(dataset.train)
-    return {
-        name: speed_of(plan.stages.from_labels(name), dataset, statistics, device, pack)
-        for name in sorted(names)
-    }
+    return {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device, pack) for name in sorted(names)}
 
 
 def _distinct(

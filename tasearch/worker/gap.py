@@ -192,7 +192,7 @@ class GapWorker(FinalsWorker):
         pending = {spec.fingerprint: spec for spec in specs}
         while pending:
             tasks = iter([self._one(spec, found, required, wait=len(pending) == 1) for spec in pending.values()])
-            self.runner.run_tasks(lambda tasks=tasks: next(tasks, None))
+            self.runner.run_tasks(functools.partial(next, tasks, None))
             pending = {name: spec for name, spec in pending.items() if name not in found}
         return found
 

@@ -122,7 +122,9 @@ class Session:
                 self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
-            for text in opening_lines(self.plan, self.dataset, self.device, self.workers, self.pack) if announce else ():
+            for text in (
+                opening_lines(self.plan, self.dataset, self.device, self.workers, self.pack) if announce else ()
+            ):
                 self.display.line(text)
             self.stop.is_watched = True
             others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
@@ -381,6 +383,7 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         f"recipe {plan.settings.recipe}: learning rate {recipe.learning_rate:g} ({recipe.schedule}), weight decay "
         f"{recipe.weight_decay:g}, KL {plan.stages.kl_reduction} for {space.student}"
     )
+    beside = f"stages at once: {pack}, " if pack > 1 else ""
     return [
         f"study {plan.study_name}",
         f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "
@@ -392,6 +395,6 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
-        f"on {environment(device).device}, workers: {workers}, {f'stages at once: {pack}, ' if pack > 1 else ''}CPU threads of each: {torch.get_num_threads()}, "
+        f"on {environment(device).device}, workers: {workers}, {beside}CPU threads of each: {torch.get_num_threads()}, "
         f"precision: {recipe.precision}",
     ]

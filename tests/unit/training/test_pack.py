@@ -38,8 +38,8 @@ DEVICES = [pytest.param("cpu"), pytest.param("cuda", marks=needs_gpu)]
 class Recorder:
     """Keeps what the loop says; raises something after a number of ticks."""
 
-    def __init__(self, stop_after: int | None = None, error: type[Exception] = InterruptedStage) -> None:
-        self.ticks_left, self.error = stop_after, error
+    def __init__(self, stop_after: int | None = None, error: Exception | None = None) -> None:
+        self.ticks_left, self.error = stop_after, error or InterruptedStage()
         self.points: list[EpochResult] = []
         self.saved: list[bytes] = []
 
@@ -95,7 +95,7 @@ class Place:
         )
 
     def pack(self, jobs: list[StageJob], **options: int) -> list[Trained | Exception]:
-        return fit_pack(jobs, self.data, self.device, graphs=self.graphs, **options)  # type: ignore[arg-type]
+        return fit_pack(jobs, self.data, self.device, graphs=self.graphs, **options)
 
 
 @pytest.fixture(params=DEVICES)
@@ -139,7 +139,7 @@ def test_one_that_is_stopped_leaves_the_others_as_they_are_and_goes_on_bit_ident
 
 
 def test_one_that_loses_its_lease_drops_out_without_a_checkpoint(place: Place) -> None:
-    lost = Recorder(3, LeaseLostError)
+    lost = Recorder(3, LeaseLostError("taken over"))
     found = place.pack([place.job(STAGES[1], lost), place.job(STAGES[0])])
     assert isinstance(found[0], LeaseLostError)
     assert lost.saved == []
@@ -178,9 +178,7 @@ def starved(place: Place, spec: StageSpec, times: int) -> StageJob:
     return StageJob(spec=spec, control=Recorder(), teacher_logits=first_none)
 
 
-def test_out_of_memory_halves_the_pack_and_all_end_as_alone(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_out_of_memory_halves_the_pack_and_all_end_as_alone(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     pack = Pack(place.data, place.device, most=4)
     jobs = [place.job(STAGES[0]), starved(place, STAGES[1], 1), place.job(STAGES[2]), place.job(STAGES[3])]
     for job in jobs:
@@ -207,10 +205,26 @@ def test_the_time_of_a_pack_is_shared_among_its_stages(place: Place) -> None:
 
 
 def test_an_error_that_came_after_running_out_of_memory_is_known_as_that() -> None:
-    with pytest.raises(ValueError, match="while recording") as caught:
-        try:
-            raise torch.OutOfMemoryError("no room")
-        finally:
-            raise ValueError("while recording")
-    assert is_out_of_memory(caught.value)
+    later = ValueError("while recording")
+    later.__context__ = torch.OutOfMemoryError("no room")
+    assert is_out_of_memory(later)
     assert not is_out_of_memory(ValueError())
+
+
+@needs_gpu
+@pytest.mark.parametrize("spec", STAGES, ids=lambda spec: spec.label)
+def test_recorded_steps_give_the_same_bits_as_steps_launched_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, spec: StageSpec
+) -> None:
+    place = Place("cuda")
+    recorded = place.alone(spec)
+    monkeypatch.setattr(ViewSource, "is_resident", False)
+    assert same(place.alone(spec), recorded)
+
+
+@needs_gpu
+def test_a_stage_of_the_same_kind_uses_the_recording_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("cuda")
+    place.alone(STAGES[1])
+    monkeypatch.setattr("tasearch.training.graphs.recorded", None)
+    place.alone(STAGES[2])

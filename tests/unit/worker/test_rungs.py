@@ -133,7 +133,7 @@ def test_a_stage_under_way_is_not_handed_out_twice_and_no_trial_is_due_before_it
     wanted = WantedStages(study, records.stages, train)
     begun = []
     for _ in study.wanted_stages():
-        is_wanted, task = wanted.next_task(plan)
+        _, task = wanted.next_task(plan)
         assert task is not None
         begun.append(next(task).spec)
     assert begun == [plan.stages.chain(chain)[-1] for chain in study.wanted_stages()]
