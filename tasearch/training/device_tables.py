@@ -1,4 +1,4 @@
-"""Teacher tables on the GPU: several stages read the same one, and a file takes longer to read than an epoch to train."""
+"""Teacher tables on the GPU: several stages read the same one, and its file takes longer to read than to train on."""
 
 from __future__ import annotations
 

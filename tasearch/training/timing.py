@@ -20,7 +20,7 @@ from tasearch.training.graphs import StepGraphs
 from tasearch.training.loop import StageData, StageJob
 from tasearch.training.pack import fit_pack
 
-_STEPS = {"cpu": 3, "cuda": 60}
+_STEPS = {"cpu": 3, "cuda": 30}
 """Steps of a stage that is timed: on a GPU its beginning and its end would count for too much."""
 _LEAST_SECONDS = 0.4
 

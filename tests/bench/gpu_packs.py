@@ -147,7 +147,7 @@ def packs(stages: Stages, sizes: list[int]) -> dict[str, Any]:
     rates: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(3):
         for size in sizes:
-            rates[size].append(stages.rate(size, max(2, 8 // size)))
+            rates[size].append(stages.rate(size, max(1, 8 // size)))
     found = {size: median(values) for size, values in rates.items()}
     spread = {size: max(values) / min(values) for size, values in rates.items()}
     return {
