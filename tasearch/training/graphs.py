@@ -17,6 +17,7 @@ from torch import Tensor
 from tasearch.data.views import Views, to_device
 from tasearch.domain.fingerprint import plain
 from tasearch.domain.spec import StageSpec
+from tasearch.training.side_gradients import SideGradients
 from tasearch.training.student import Student
 
 _WARM_UPS = 3
@@ -36,6 +37,7 @@ class StepGraph:
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(self.stream):
             self.student = Student(spec, device)
+            self.student.side_gradients = SideGradients(self.student.net, device)
             self._make_block(spec, device)
         self._graph = recorded(self._one_step, self.stream, self._index.zero_)
 

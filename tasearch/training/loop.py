@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tasearch.data.views import Views, ViewSource, batch_order, to_device
+from tasearch.data.views import ViewSource, batch_order, to_device
 from tasearch.domain.errors import DataError, StageFailedError
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
@@ -24,6 +24,10 @@ from tasearch.training.weights import Checkpoint, all_finite, capture, restore, 
 
 NUMERICS_VERSION = 1
 """Raised by any change that alters the weights a stage ends with."""
+
+
+_LAG = 64
+"""Steps of the next epoch that are queued on a GPU before the outcome of the last one is waited for."""
 
 
 class InterruptedStage(Exception):  # noqa: N818
@@ -106,12 +110,23 @@ def fit(
         goes_on = True
         while goes_on:
             goes_on = run.advance()
-            run.wait()
             started, before = time.monotonic(), started
             run.seconds += started - before
         return run.trained()
     finally:
         run.release()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _EpochEnd:
+    """What an epoch came to, on the device."""
+
+    epoch: int
+    loss_sum: Tensor
+    finite: Tensor
+    """Whether all weights are."""
+    correct: Tensor
+    """Samples of val that were classified correctly."""
 
 
 class StageRun:
@@ -137,8 +152,11 @@ class StageRun:
         self.saved = job.checkpoint
         """The checkpoint that was last handed out, or begun from."""
         self._weights = b""
-        self._drawn: tuple[int, Views, Tensor] | None = None
-        self._arrival: torch.cuda.Event | None = None
+        # On a GPU the next epoch is begun before the outcome of the last one has come back, so that it never waits.
+        # After a fixed number of steps: how stages take turns must not depend on time.
+        self._lag = min(_LAG, self.steps - 1) if device.type == "cuda" else 0
+        self._queued: _EpochEnd | None = None
+        self._untold: list[EpochResult] = []
         self._saved_at = time.monotonic()
         if self._graph is not None:
             # Images and teachers were brought there by others.
@@ -147,16 +165,6 @@ class StageRun:
             if job.checkpoint is not None:
                 self._resume(Checkpoint.from_bytes(job.checkpoint))
         self._work = self._stage()
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether nothing can be queued before the GPU has done what was queued."""
-        return self._arrival is not None and not self._arrival.query()  # type: ignore[no-untyped-call]
-
-    def wait(self) -> None:
-        """Wait for that."""
-        if self._arrival is not None:
-            self._arrival.synchronize()
 
     def advance(self) -> bool:
         """Carry out the next step, on a GPU queue it; False once the stage has ended.
@@ -172,8 +180,9 @@ class StageRun:
         return Trained(weights=self._weights, curve=tuple(self.curve), seconds=self.seconds)
 
     def checkpoint(self) -> bytes:
-        """Return the state between two steps."""
+        """Return the state between two steps. Raises StageFailedError where the epoch before has diverged."""
         with self._on_its_stream():
+            self._note_epoch()
             return Checkpoint(
                 epoch=self.epoch,
                 step=self.step,
@@ -215,11 +224,14 @@ class StageRun:
                     self.step += 1
                     control.tick()
                     if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
-                        self._check_finite(self.student.loss_sum, all_finite(self.student.net))
+                        self._check_finite(self.epoch, self.step, self.student.loss_sum, all_finite(self.student.net))
                         self.save()
+                    if self.step == self._lag:
+                        self._tell_epoch()
                     yield
-                yield from self._finish_epoch()
-                control.tick()
+                self._end_epoch()
+                if not self._lag or self.epoch > self.job.spec.recipe.epochs:
+                    self._tell_epoch()
         except (InterruptedStage, DataError):
             # A file that has vanished can be put back: the stage then goes on from here.
             self.save()
@@ -229,21 +241,14 @@ class StageRun:
     def _epoch_steps(self) -> Iterator[None]:
         """Carry out the remaining steps of the current epoch; yields after each."""
         spec, logits = self.job.spec, self.job.teacher_logits
-        views, order = self._draws(self.epoch)
+        views = self.data.train.views(spec.replicate, self.epoch)
+        order = to_device(batch_order(spec.data.num_train, spec.replicate, self.epoch), self.device)
         table = None if logits is None else logits(self.epoch).to(self.device)
         size = spec.recipe.batch_size
         batches = [order[step * size : (step + 1) * size] for step in range(self.step, self.steps)]
         rates = [self._learning_rate(step) for step in range(self.step, self.steps)]
         carry_out = self.student.steps if self._graph is None else self._graph.steps
         return carry_out(batches, views, self.data.train.labels, table, rates)
-
-    def _draws(self, epoch: int) -> tuple[Views, Tensor]:
-        """Return the views and the order of an epoch."""
-        if self._drawn is None or self._drawn[0] != epoch:
-            spec = self.job.spec
-            order = to_device(batch_order(spec.data.num_train, spec.replicate, epoch), self.device)
-            self._drawn = epoch, self.data.train.views(spec.replicate, epoch), order
-        return self._drawn[1:]
 
     def _learning_rate(self, step: int) -> float:
         recipe = self.job.spec.recipe
@@ -256,39 +261,45 @@ class StageRun:
             milestones=recipe.milestones,
         )
 
-    def _finish_epoch(self) -> Iterator[None]:
-        """Evaluate the epoch on val; on a GPU others may go on until it has come that far."""
-        student, recipe = self.student, self.job.spec.recipe
+    def _end_epoch(self) -> None:
+        """Evaluate the epoch on val, on a GPU only have that queued, and go on to the next."""
+        student, precision = self.student, self.job.spec.recipe.precision
         loss_sum, finite = student.loss_sum.clone(), all_finite(student.net)
-        correct = num_correct(student.net, self.data.val, precision=recipe.precision, tick=self.job.control.tick)
-        if self.device.type == "cuda":
-            self._arrival = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-            self._arrival.record()
-            if self.epoch < recipe.epochs:
-                self._draws(self.epoch + 1)
-            while self.is_waiting:
-                yield
-            self._arrival = None
-        loss = self._check_finite(loss_sum, finite)
-        point = EpochResult(epoch=self.epoch, train_loss=loss, val_accuracy=int(correct) / self.data.val.num_samples)
-        self.curve.append(point)
+        correct = num_correct(student.net, self.data.val, precision=precision, tick=self.job.control.tick)
+        self._queued = _EpochEnd(epoch=self.epoch, loss_sum=loss_sum, finite=finite, correct=correct)
         self.epoch, self.step = self.epoch + 1, 0
         student.loss_sum.zero_()
-        self.job.control.epoch_done(point)
 
-    def _check_finite(self, loss_sum: Tensor, finite: Tensor) -> float:
-        """Return the mean loss of the epoch so far. Raises StageFailedError where it or a weight is not finite.
+    def _note_epoch(self) -> None:
+        """Add the epoch that has ended to the curve, once it is there. Raises StageFailedError where it diverged."""
+        if self._queued is None:
+            return
+        end, self._queued = self._queued, None
+        loss = self._check_finite(end.epoch, self.steps, end.loss_sum, end.finite)
+        val_accuracy = int(end.correct) / self.data.val.num_samples
+        self.curve.append(EpochResult(epoch=end.epoch, train_loss=loss, val_accuracy=val_accuracy))
+        self._untold.append(self.curve[-1])
+
+    def _tell_epoch(self) -> None:
+        """Tell the control of the epoch that has ended, if there is one."""
+        self._note_epoch()
+        while self._untold:
+            self.job.control.epoch_done(self._untold.pop(0))
+            self.job.control.tick()
+
+    def _check_finite(self, epoch: int, steps: int, loss_sum: Tensor, finite: Tensor) -> float:
+        """Return the mean loss of an epoch after some steps. Raises StageFailedError where it or a weight is not finite.
 
         The last step of an epoch may break the weights after a loss that was still finite.
         """
-        loss = float(loss_sum) / max(1, self.step)
+        loss = float(loss_sum) / max(1, steps)
         broken = "" if math.isfinite(loss) else f"the loss is {loss}"
         if not broken and not finite:
             broken = "a weight is not finite"
         if broken:
             recipe = self.job.spec.recipe
             raise StageFailedError(
-                f"stage {self.job.spec.label} diverged in epoch {self.epoch}: {broken} (learning rate "
+                f"stage {self.job.spec.label} diverged in epoch {epoch}: {broken} (learning rate "
                 f"{recipe.learning_rate:g}, batch size {recipe.batch_size}, precision {recipe.precision})",
                 hint="use a smaller --learning-rate",
             )

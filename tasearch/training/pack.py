@@ -68,7 +68,7 @@ class Pack:
         ended = self._begin_waiting()
         done: list[StageRun] = []
         for run in list(self._runs):
-            if run not in self._runs or run.is_waiting:
+            if run not in self._runs:
                 continue
             try:
                 if not run.advance():
@@ -78,8 +78,6 @@ class Pack:
                     ended.append((self._removed(run), error))
         self._account()
         ended += [(self._removed(run), run.trained()) for run in done]
-        if self._runs and not ended and all(run.is_waiting for run in self._runs):
-            self._runs[0].wait()
         return ended
 
     def interrupt(self) -> list[StageJob]:

@@ -14,6 +14,7 @@ from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
 from tasearch.training.device import autocast
 from tasearch.training.loss import kd_loss
+from tasearch.training.side_gradients import SideGradients
 
 
 class Student:
@@ -31,6 +32,7 @@ class Student:
         self.rate: Tensor | None = None
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         """Sum of the batch losses of the epoch so far."""
+        self.side_gradients: SideGradients | None = None
         self.temperature: float | Tensor = 1.0
         self.kd_weight: float | Tensor = 0.0
         if device.type == "cuda":
@@ -80,6 +82,8 @@ class Student:
         loss = self._loss(images, targets, teacher)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.side_gradients is not None:
+            self.side_gradients.collect()
         self.optimizer.step()
         self.loss_sum += loss.detach()
 
