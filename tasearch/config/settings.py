@@ -182,7 +182,7 @@ class Settings(BaseModel):
     pack: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",
         description="Stages that each worker trains side by side, each with the result it has alone; auto: 1 on a CPU, "
-        "on a GPU as many as its memory holds, at most 16.",
+        "on a GPU as many as its memory holds, at most 8.",
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")

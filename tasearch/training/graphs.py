@@ -117,8 +117,12 @@ def recorded(
             work()
     stream.synchronize()
     graph = torch.cuda.CUDAGraph()
+    # A recording that fails leaves its stream as the current one; the outer block puts back what was.
     # Other threads of this process (the one that renews leases) leave the GPU alone.
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+    with (
+        torch.cuda.stream(torch.cuda.current_stream(stream.device)),
+        torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+    ):
         work()
     return graph
 

@@ -288,7 +288,7 @@ class StageRun:
             self.job.control.tick()
 
     def _check_finite(self, epoch: int, steps: int, loss_sum: Tensor, finite: Tensor) -> float:
-        """Return the mean loss of an epoch after some steps. Raises StageFailedError where it or a weight is not finite.
+        """Return the mean loss of an epoch after some steps. Raises StageFailedError where not all is finite.
 
         The last step of an epoch may break the weights after a loss that was still finite.
         """

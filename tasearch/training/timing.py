@@ -20,8 +20,10 @@ from tasearch.training.graphs import StepGraphs
 from tasearch.training.loop import StageData, StageJob
 from tasearch.training.pack import fit_pack
 
-_STEPS = {"cpu": 3, "cuda": 30}
-"""Steps of a stage that is timed: on a GPU its beginning and its end would count for too much."""
+_STEPS = {"cpu": 3, "cuda": 60}
+"""Steps of an epoch that is timed."""
+_MOST_BESIDE = 4
+"""A GPU that trains more stages at once is hardly faster (`docs/gpu.md`), and timing them takes long."""
 _LEAST_SECONDS = 0.4
 
 
@@ -75,10 +77,11 @@ def speed_of(
     precision = spec.recipe.precision
     graphs = StepGraphs(device)
     # On a CPU stages side by side take as long as one after another.
-    beside = 1 if device.type == "cpu" else pack
+    beside = 1 if device.type == "cpu" else min(pack, _MOST_BESIDE)
 
-    def train() -> None:
-        jobs = [StageJob(spec=taught, control=_Unwatched(), teacher_logits=lambda _: table) for _ in range(beside)]
+    def train(epochs: int = 1) -> None:
+        spec = dataclasses.replace(taught, recipe=dataclasses.replace(taught.recipe, epochs=epochs))
+        jobs = [StageJob(spec=spec, control=_Unwatched(), teacher_logits=lambda _: table) for _ in range(beside)]
         for outcome in fit_pack(jobs, data, device, graphs=graphs):
             if isinstance(outcome, Exception):
                 raise outcome
@@ -86,7 +89,11 @@ def speed_of(
     def forward() -> None:
         logits_table(net, views, precision=precision, tick=lambda: None)
 
-    return ModelSpeed(train=_fastest(train) / (beside * count), forward=_fastest(forward) / count)
+    seconds = _fastest(train)
+    if device.type == "cuda":
+        # The beginning and the end of a stage, which would count for too much, are in both.
+        seconds = max(_fastest(lambda: train(2)) - seconds, seconds / 10)
+    return ModelSpeed(train=seconds / (beside * count), forward=_fastest(forward) / count)
 
 
 def _in_memory(split: AnySplit, indices: Tensor) -> Split:

@@ -8,8 +8,8 @@ from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset, Split
 from tasearch.domain.errors import ConfigError
 
-MOST = 16
-"""More gain little on the GPUs that were measured (`docs/gpu.md`)."""
+MOST = 8
+"""More gain nothing on the GPU that was measured (`docs/gpu.md`)."""
 STAGE_BYTES = 2 << 30
 """Memory of a GPU that a stage is given; what needs more makes the pack smaller when it is met."""
 
@@ -30,4 +30,5 @@ def pack_size(settings: Settings, dataset: Dataset, device: torch.device) -> int
     if device.type != "cuda" or not is_resident:
         return 1
     free, _ = torch.cuda.mem_get_info(device)
-    return max(1, min(MOST, free // (settings.workers_per_gpu or 1) // STAGE_BYTES))
+    share = settings.gpus_per_worker or 1 / (settings.workers_per_gpu or 1)
+    return max(1, min(MOST, int(free * share) // STAGE_BYTES))

@@ -15,7 +15,6 @@ import torch
 from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores, Watcher
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
-from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
 from tasearch.domain.fingerprint import plain
@@ -41,6 +40,7 @@ from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
+from tasearch.worker.opening import opening_lines
 from tasearch.worker.packing import pack_size
 from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
@@ -364,37 +364,3 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
         elapsed_seconds=0.0,
         left_seconds=None,
     )
-
-
-def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: int, pack: int) -> list[str]:
-    """Return what is said before the work begins: study, data, ladder and budget."""
-    data, space = plan.stages.data, plan.space
-    recipe = plan.stages.recipe
-    ladder = " ".join(space.ladder)
-    pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
-    first, last = plan.settings.replicates, plan.max_replicates
-    finals = f"finalists: {plan.num_finalists}, fresh replicates: {first}" + (f" to {last}" if last > first else "")
-    large = dataset.too_large
-    streamed = large and (
-        f"streamed from files: in memory the images would take {in_gigabytes(large.needed_bytes)}, "
-        f"more than {in_gigabytes(large.limit_bytes)} (--memory-gb)"
-    )
-    named = plan.settings.recipe != "default" and (
-        f"recipe {plan.settings.recipe}: learning rate {recipe.learning_rate:g} ({recipe.schedule}), weight decay "
-        f"{recipe.weight_decay:g}, KL {plan.stages.kl_reduction} for {space.student}"
-    )
-    beside = f"stages at once: {pack}, " if pack > 1 else ""
-    return [
-        f"study {plan.study_name}",
-        f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "
-        f"{data.image_size} x {data.image_size}, {data.num_classes} classes",
-        *([streamed] if streamed else []),
-        *([named] if named else []),
-        f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
-        if ladder
-        else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
-        f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
-        f"{recipe.epochs} epochs a stage, {finals}",
-        f"on {environment(device).device}, workers: {workers}, {beside}CPU threads of each: {torch.get_num_threads()}, "
-        f"precision: {recipe.precision}",
-    ]
