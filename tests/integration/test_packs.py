@@ -11,6 +11,7 @@ from tasearch.cli.main import main
 from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.records import open_records
 from tests.integration.conftest import Study
+from tests.integration.test_samplers import trials_of
 
 # A search that chooses by what it has seen would choose otherwise where more is under way.
 EXHAUSTIVE = ["--sampler", "exhaustive", "--tas", "plain4", "--temperatures", "2,4", "--kd-weights", "0.9"]
@@ -32,6 +33,14 @@ def test_a_study_in_packs_has_the_stages_and_the_verdict_of_one_without(optimize
     assert stages_of(tmp_path / "packed") == stages_of(tmp_path / "home")
     assert packed["verdict"] == single["verdict"]
     assert packed["stages"] == single["stages"]
+
+
+def test_a_pack_of_one_size_gives_the_same_trials_again(optimize: Study, tmp_path: Path) -> None:
+    """How stages take turns does not depend on time, so the sampler sees them end in the same order."""
+    flags = ["--trials", "5", "--pack", "3", "--epochs", "1"]
+    optimize(*flags)
+    optimize(*flags, "--home", str(tmp_path / "again"))
+    assert trials_of(tmp_path / "home") == trials_of(tmp_path / "again")
 
 
 def test_a_study_may_go_on_in_a_pack_of_another_size(optimize: Study) -> None:
