@@ -13,11 +13,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from tasearch.chain.tasks import Attempt, Crew, Delivered, Need, StageBusyError, Task
 from tasearch.data.dataset import Dataset
 from tasearch.data.splits import open_test
 from tasearch.data.views import ViewSource, normalisation_of
 from tasearch.domain.chance import is_near_chance
-from tasearch.domain.errors import ArtifactError, LeaseLostError, StageFailedError, TasearchError
+from tasearch.domain.errors import ArtifactError, LeaseLostError, StageFailedError
 from tasearch.domain.fingerprint import fingerprint
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
@@ -30,12 +31,14 @@ from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.stages import StageClaim, StageRecords, StageState
 from tasearch.training.device import environment
+from tasearch.training.device_tables import DeviceTables
 from tasearch.training.evaluate import evaluation_batch, logits_table, score
-from tasearch.training.loop import StageData, fit
+from tasearch.training.graphs import StepGraphs
+from tasearch.training.loop import StageData, StageJob, Trained
+from tasearch.training.pack import Pack
 from tasearch.training.weights import load_weights
 
 LEASE_SECONDS = 60.0
-_POLL_SECONDS = 0.5
 _NETS_KEPT = 4
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,9 @@ class Watcher(Protocol):
     def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
         """A stage has finished an epoch."""
 
+    def stage_left(self, spec: StageSpec) -> None:
+        """A stage that trained here does not any more, whether it has ended or not."""
+
     def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
         """A stage is there; `reused` where nothing had to be trained."""
 
@@ -67,14 +73,6 @@ class Stores:
     artifacts: ArtifactStore
     checkpoints: CheckpointStore
     tables: LogitTables
-
-
-class StageBusyError(TasearchError):
-    """Another live worker trains a stage that is needed; it is worth asking again later."""
-
-    def __init__(self, spec: StageSpec, owner: str) -> None:
-        super().__init__(f"{spec.label} is being trained by {owner}")
-        self.spec = spec
 
 
 class StageRunner:
@@ -90,8 +88,13 @@ class StageRunner:
         watcher: Watcher,
         checkpoint_seconds: float,
         keeper: LeaseKeeper | None = None,
+        pack: int = 1,
     ) -> None:
-        """`keeper` renews leases while stages train; by default the runner has one of its own."""
+        """`keeper` renews leases while stages train; by default the runner has one of its own.
+
+        `pack`: how many stages are trained side by side where several are needed.
+        """
+        self.pack = pack
         self._keeper = keeper or LeaseKeeper(LEASE_SECONDS / 4)
         self._stores, self._dataset, self._device = stores, dataset, device
         self._owner, self._watcher, self._checkpoint_seconds = owner, watcher, checkpoint_seconds
@@ -102,6 +105,9 @@ class StageRunner:
         )
         self._test: ViewSource | None = None
         self._nets: OrderedDict[str, nn.Module] = OrderedDict()
+        self._graphs = StepGraphs(device)
+        self._device_tables = DeviceTables(device)
+        self._num_attempts = 0
 
     def run(self, spec: StageSpec, *, wait: bool = True) -> StageResult:
         """Return the stage's result, training it and whatever teaches it where the store has them not.
@@ -109,9 +115,34 @@ class StageRunner:
         What another live worker trains is waited for, or without `wait` StageBusyError is raised. Raises
         StageFailedError, InterruptedStage, or StorageError where bytes cannot be stored.
         """
-        result, reused = self._require(spec, wait=wait)
-        self._watcher.stage_ended(spec, result, reused=reused)
-        return result
+        found: list[StageResult] = []
+
+        def task() -> Task:
+            delivered: Delivered = yield Need(spec=spec, wait=wait)
+            found.append(delivered.result)
+
+        tasks = [task()]
+        self.run_tasks(lambda: tasks.pop() if tasks else None)
+        return found[0]
+
+    def run_tasks(self, next_task: Callable[[], Task | None]) -> None:
+        """Carry out tasks, as many side by side as the pack is wide, until there are no more.
+
+        `next_task` is asked while there is room; None: no task now, maybe once another has ended. What a task raises
+        ends the others as a signal would, and is then raised.
+        """
+        pack = Pack(
+            self._data,
+            self._device,
+            most=self.pack,
+            checkpoint_seconds=self._checkpoint_seconds,
+            graphs=self._graphs,
+        )
+        try:
+            Crew(self, pack, next_task).run()
+        finally:
+            # What did not fit once does not fit later.
+            self.pack = min(self.pack, pack.most)
 
     def is_elsewhere(self, spec: StageSpec) -> bool:
         """Whether another live worker trains the stage now, so that asking for it would mean waiting."""
@@ -135,27 +166,16 @@ class StageRunner:
         finally:
             self._dataset.close()
 
-    def _require(self, spec: StageSpec, *, wait: bool = True) -> tuple[StageResult, bool]:
-        found = self._find(spec)
-        if found is not None:
-            return found, True
-        if spec.distillation is not None:
-            self._require(spec.distillation.teacher, wait=wait)
-        work = self._train if spec.given is None else self._adopt
-        while True:
-            claim = self._stores.stages.claim(spec, self._owner, LEASE_SECONDS) or self._take_over(spec, wait=wait)
-            if claim is not None:
-                try:
-                    return work(spec, claim), False
-                except LeaseLostError:
-                    logger.warning("the lease on %s was lost to another worker; waiting for its result", spec.label)
-            found = self._find(spec)
-            if found is not None:
-                return found, True
-            self._watcher.poll()
-            time.sleep(_POLL_SECONDS)
+    def poll(self) -> None:
+        """Let whoever watches look around."""
+        self._watcher.poll()
 
-    def _find(self, spec: StageSpec) -> StageResult | None:
+    def ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
+        """Tell whoever watches that a stage is there."""
+        self._watcher.stage_ended(spec, result, reused=reused)
+
+    def find(self, spec: StageSpec) -> StageResult | None:
+        """Return a stage's result where the store has it. Raises StageFailedError where it has failed."""
         row = self._stores.stages.find(spec.fingerprint)
         if row is not None and row.state is StageState.FAILED:
             raise StageFailedError(
@@ -170,40 +190,65 @@ class StageRunner:
             return None
         return row.result()
 
-    def _take_over(self, spec: StageSpec, *, wait: bool) -> StageClaim | None:
-        row = self._stores.stages.find(spec.fingerprint)
+    def begin(self, need: Need) -> Attempt | StageResult | None:
+        """Claim a stage and prepare its training; None where another worker has it and `need` says to wait.
+
+        Where nothing has to be trained, as its weights were given, it is there at once. Raises StageBusyError.
+        """
+        spec = need.spec
+        claim = self._stores.stages.claim(spec, self._owner, LEASE_SECONDS) or self._take_over(need)
+        if claim is None:
+            return None
+        control = _Control(need, claim, self._stores, self._watcher)
+        if spec.given is not None:
+            return self._adopt(spec, spec.given, claim, control)
+        self._watcher.stage_started(spec)
+        held = ExitStack()
+        try:
+            control.held = held.enter_context(self._keeper.hold(control.renew))
+            in_use = held.enter_context(ExitStack())
+            job = StageJob(
+                spec=spec,
+                control=control,
+                teacher_logits=self._teacher_logits(spec, control, in_use),
+                checkpoint=self._stores.checkpoints.load(spec.fingerprint),
+            )
+        except BaseException:
+            held.close()
+            self._watcher.stage_left(spec)
+            self._stores.stages.release(claim)
+            raise
+        self._num_attempts += 1
+        return Attempt(job=job, claim=claim, held=held)
+
+    def _take_over(self, need: Need) -> StageClaim | None:
+        row = self._stores.stages.find(need.spec.fingerprint)
         if row is None or row.state is not StageState.RUNNING or row.owner is None:
             return None
         # What this very process holds and does not know of is left from an answer that was lost.
         if row.owner == self._owner or is_known_dead(row.owner):
-            return self._stores.stages.take_over(spec, self._owner, row.owner, LEASE_SECONDS)
-        if not wait:
-            raise StageBusyError(spec, row.owner)
-        self._watcher.stage_waits(spec, row.owner)
+            return self._stores.stages.take_over(need.spec, self._owner, row.owner, LEASE_SECONDS)
+        if not need.wait:
+            raise StageBusyError(need.spec, row.owner)
+        self._watcher.stage_waits(need.spec, row.owner)
         return None
 
-    def _train(self, spec: StageSpec, claim: StageClaim) -> StageResult:
-        control = _Control(spec, claim, self._stores, self._watcher)
-        self._watcher.stage_started(spec)
+    def settle(self, attempt: Attempt, outcome: Trained | Exception) -> StageResult:
+        """Record what became of a stage. Raises `outcome` where it is an exception; LeaseLostError, StorageError."""
+        spec, claim = attempt.job.spec, attempt.claim
+        self._num_attempts -= 1
+        self._watcher.stage_left(spec)
         try:
-            with ExitStack() as in_use, self._keeper.hold(control.renew) as held:
-                control.held = held
-                trained = fit(
-                    spec,
-                    self._data,
-                    self._device,
-                    control,
-                    teacher_logits=self._teacher_logits(spec, control, in_use),
-                    checkpoint=self._stores.checkpoints.load(spec.fingerprint),
-                    checkpoint_seconds=self._checkpoint_seconds,
-                )
+            with attempt.held:
+                if isinstance(outcome, Exception):
+                    raise outcome
                 # Still under the lease: bytes may take a while to their place.
                 result = StageResult(
                     fingerprint=spec.fingerprint,
-                    artifact_id=self._stores.artifacts.put(trained.weights),
-                    val_accuracy=trained.curve[-1].val_accuracy,
-                    curve=trained.curve,
-                    seconds=trained.seconds,
+                    artifact_id=self._stores.artifacts.put(outcome.weights),
+                    val_accuracy=outcome.curve[-1].val_accuracy,
+                    curve=outcome.curve,
+                    seconds=outcome.seconds,
                     environment=environment(self._device),
                 )
         except StageFailedError as error:
@@ -217,30 +262,33 @@ class StageRunner:
             self._stores.stages.release(claim)
             raise
         finally:
-            self._dataset.close()
+            if not self._num_attempts:
+                self._dataset.close()
         self._stores.stages.complete(claim, result)
         self._stores.checkpoints.delete(spec.fingerprint)
         return result
 
-    def _adopt(self, spec: StageSpec, claim: StageClaim) -> StageResult:
-        """Record a stage whose weights were given: nothing is trained, its accuracy on val is measured."""
-        control = _Control(spec, claim, self._stores, self._watcher)
+    def _adopt(self, spec: StageSpec, given: str, claim: StageClaim, control: _Control) -> StageResult | None:
+        """Record a stage whose weights were given: nothing is trained, its accuracy on val is measured.
+
+        None where the lease was lost meanwhile: another worker does it then.
+        """
         self._watcher.stage_started(spec)
         began = time.monotonic()
-        assert spec.given is not None
         try:
             with self._keeper.hold(control.renew) as held:
                 control.held = held
-                net = self._built(spec, self._given_weights(spec.given))
-                found = score(
-                    net, self._data.val, metric=spec.metric, precision=spec.recipe.precision, tick=control.tick
-                )
+                net = self._built(spec, self._given_weights(given))
+                precision = spec.recipe.precision
+                found = score(net, self._data.val, metric=spec.metric, precision=precision, tick=control.tick)
         except LeaseLostError:
-            raise
+            logger.warning("the lease on %s was lost to another worker; waiting for its result", spec.label)
+            return None
         except BaseException:
             self._stores.stages.release(claim)
             raise
         finally:
+            self._watcher.stage_left(spec)
             self._dataset.close()
         if is_near_chance(found, spec.data.num_classes, spec.data.num_val):
             logger.warning(
@@ -251,7 +299,7 @@ class StageRunner:
             )
         result = StageResult(
             fingerprint=spec.fingerprint,
-            artifact_id=spec.given,
+            artifact_id=given,
             val_accuracy=found,
             curve=(),
             seconds=time.monotonic() - began,
@@ -282,15 +330,22 @@ class StageRunner:
             # Stages side by side want the same table; the one of the last epoch may go.
             in_use.close()
             in_use.enter_context(self._stores.tables.pin(key))
-            stored = self._stores.tables.get(key)
-            if stored is not None:
-                return torch.from_numpy(stored)
-            views = self._data.train.views(spec.replicate, epoch)
-            table = logits_table(net, views, precision=spec.recipe.precision, tick=control.tick)
-            self._stores.tables.put(key, table.numpy())
+            table = self._device_tables.get(key)
+            if table is None:
+                table = self._device_tables.put(key, self._table(key, net, spec, epoch, control))
             return table
 
         return logits
+
+    def _table(self, key: str, net: nn.Module, spec: StageSpec, epoch: int, control: _Control) -> Tensor:
+        """Return a teacher's logits as stored, computed and stored where they are missing."""
+        stored = self._stores.tables.get(key)
+        if stored is not None:
+            return torch.from_numpy(stored)
+        views = self._data.train.views(spec.replicate, epoch)
+        table = logits_table(net, views, precision=spec.recipe.precision, tick=control.tick)
+        self._stores.tables.put(key, table.numpy())
+        return table
 
     def _table_identity(self, teacher: StageSpec, spec: StageSpec) -> dict[str, object]:
         """Everything that a table of teacher logits depends on, but the epoch.
@@ -320,7 +375,7 @@ class StageRunner:
                 row = self._stores.stages.find(spec.fingerprint)
                 if row is not None and row.artifact_id is not None:
                     self._stores.stages.invalidate(spec.fingerprint, row.artifact_id)
-                self._require(spec)
+                self.run(spec)
                 weights = self._weights(spec)
             self._nets[spec.fingerprint] = self._built(spec, weights)
             while len(self._nets) > _NETS_KEPT:
@@ -341,15 +396,17 @@ class StageRunner:
 
 
 class _Control:
-    """Connects a running stage to its lease, its checkpoints and whoever watches."""
+    """Connects a running stage to its lease, its checkpoints, whoever watches and the task that it is trained for."""
 
-    def __init__(self, spec: StageSpec, claim: StageClaim, stores: Stores, watcher: Watcher) -> None:
-        self._spec, self._claim, self._stores, self._watcher = spec, claim, stores, watcher
+    def __init__(self, need: Need, claim: StageClaim, stores: Stores, watcher: Watcher) -> None:
+        self._spec, self._need = need.spec, need
+        self._claim, self._stores, self._watcher = claim, stores, watcher
         self._epoch = 0
         self.held: Held | None = None
 
     def tick(self) -> None:
         self._watcher.poll()
+        self._need.poll()
         self._check()
 
     def _check(self) -> None:
@@ -360,6 +417,7 @@ class _Control:
     def epoch_done(self, point: EpochResult) -> None:
         self._epoch = point.epoch
         self._watcher.epoch_done(self._spec, point)
+        self._need.epoch_done(point)
 
     def save(self, checkpoint: bytes) -> None:
         # A worker that has lost its lease must not write over the checkpoint of the one that took over. One whose

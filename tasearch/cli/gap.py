@@ -20,17 +20,8 @@ _SETTINGS = (
     *("augment", "normalize", "tas"),
     *("temperatures", "kd_weights", "replicates"),
     *("recipe", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "momentum", "weight_decay"),
-    *(
-        "kl_reduction",
-        "precision",
-        "device",
-        "workers",
-        "gpus",
-        "workers_per_gpu",
-        "threads",
-        "checkpoint_seconds",
-        "cache_gb",
-    ),
+    *("kl_reduction", "precision", "device", "workers", "gpus", "workers_per_gpu", "pack", "threads"),
+    *("checkpoint_seconds", "cache_gb"),
     *("memory_gb", "study_name", "home", "storage", "artifacts"),
 )
 

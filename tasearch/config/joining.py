@@ -19,6 +19,7 @@ OF_THE_WORKER = (
     "gpus",
     "workers",
     "workers_per_gpu",
+    "pack",
     "threads",
     "checkpoint_seconds",
     "cache_gb",

@@ -44,7 +44,7 @@ FREE = frozenset(
         "max_retries",
     }
     | {"cache_gb", "memory_gb", "timeout"}
-    | {"gpus", "workers_per_gpu", "launcher", "gpus_per_worker"}
+    | {"gpus", "workers_per_gpu", "launcher", "gpus_per_worker", "pack"}
     | {"study_name", "home", "storage", "artifacts", "data_dir"}
 )
 """Settings that may differ from one call of the same study to the next; all others are its identity."""
@@ -230,6 +230,11 @@ class Settings(BaseModel):
     )
     latency_device: Literal["cpu", "cuda"] | None = Field(
         None, description="Where the models' latency is measured: cpu or cuda. [where the study is trained]"
+    )
+    pack: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Stages that each worker trains side by side, each with the result it has alone; auto: 1 on a CPU, "
+        "on a GPU as many as its memory holds, at most 8.",
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of each worker. [all cores, shared evenly]")
     checkpoint_seconds: FiniteFloat = Field(60.0, gt=0, description="How often a stage under way is saved.")

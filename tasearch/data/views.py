@@ -83,6 +83,11 @@ class ViewSource:
         """Height and width of a view in pixels."""
         return self._size
 
+    @property
+    def is_resident(self) -> bool:
+        """Whether the images lie on the device."""
+        return self._runs is not None
+
     def _as_runs(self, images: Tensor) -> Tensor:
         """Return images (uint8 (N, C, H, W)) padded, on the device, as every run of `size` pixels of a row."""
         inner = slice(self.shift, self.shift + self._size)
@@ -156,11 +161,11 @@ class Views:
         if source.shift:
             generator = torch.Generator().manual_seed(seed_for(replicate, "shift", epoch))
             corners = torch.randint(0, 2 * source.shift + 1, (2, self.num_samples), generator=generator)
-            self._corners = corners.to(self.device)
+            self._corners = to_device(corners, self.device)
         if source.flip:
             generator = torch.Generator().manual_seed(seed_for(replicate, "flip", epoch))
             mirrored = torch.randint(0, 2, (self.num_samples,), generator=generator, dtype=torch.bool)
-            self._mirrored = mirrored.to(self.device)
+            self._mirrored = to_device(mirrored, self.device)
         if source.crop:
             self._crops = Crops(self.num_samples, source.image_size, replicate, epoch, self.device)
 
@@ -174,6 +179,11 @@ class Views:
         if self._crops is None:
             return blocks
         return (self._crops.cut(images, indices) for images, indices in zip(blocks, order, strict=True))
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a CPU tensor on a device, without waiting for what is queued there."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def batch_order(num_samples: int, replicate: int, epoch: int) -> Tensor:

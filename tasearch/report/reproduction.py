@@ -14,7 +14,7 @@ _REPLACED = frozenset(
     for name in (
         *("tas", "max_tas", "temperatures", "kd_weights", "scope", "ta_temperature", "ta_kd_weight"),
         *("sampler", "seed", "pruner", "trials", "timeout", "finalists", "replicates", "max_replicates"),
-        *("study_name", "workers", "gpus", "workers_per_gpu", "launcher", "gpus_per_worker"),
+        *("study_name", "workers", "gpus", "workers_per_gpu", "pack", "launcher", "gpus_per_worker"),
     )
 )
 """Flags that say what is searched and how far, by whom and under which name: the chain's own take their place."""

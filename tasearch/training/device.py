@@ -21,6 +21,8 @@ def resolve_device(name: str, flag: str = "--device") -> torch.device:
 
     Raises ConfigError, which names the flag, where the device is unknown or not there.
     """
+    # Read when CUDA starts: streams beyond the 8 queues that it has by default would wait for each other.
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

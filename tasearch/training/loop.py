@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from tasearch.data.views import ViewSource, batch_order
+from tasearch.data.views import ViewSource, batch_order, to_device
 from tasearch.domain.errors import DataError, StageFailedError
 from tasearch.domain.randomness import seed_for
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
-from tasearch.models.ambient import seeded
 from tasearch.models.names import is_own
-from tasearch.models.registry import build_model
-from tasearch.models.traits import as_input, placed
-from tasearch.training.device import autocast
-from tasearch.training.evaluate import score
-from tasearch.training.loss import kd_loss
+from tasearch.training.evaluate import hits, share
+from tasearch.training.graphs import StepGraphs, can_be_recorded
 from tasearch.training.schedule import learning_rate
+from tasearch.training.student import Student
 from tasearch.training.weights import Checkpoint, all_finite, capture, restore, weights_to_bytes
 
 NUMERICS_VERSION = 1
 """Raised by any change that alters the weights a stage ends with."""
-ADAMW_BETA2 = 0.999
+
+
+_LAG = 64
+"""Steps of the next epoch that are queued on a GPU before the outcome of the last one is waited for."""
 
 
 class InterruptedStage(Exception):  # noqa: N818
@@ -58,6 +57,18 @@ class StageData:
     val: ViewSource
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StageJob:
+    """A stage that is to be trained."""
+
+    spec: StageSpec
+    control: StageControl
+    teacher_logits: Callable[[int], Tensor] | None = None
+    """Gives the teacher's logits on the training views of an epoch, shape (N, K), in the order of the samples."""
+    checkpoint: bytes | None = None
+    """Of a run that was stopped, to be continued."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """A stage that has ended."""
@@ -65,6 +76,7 @@ class Trained:
     weights: bytes
     curve: tuple[EpochResult, ...]
     seconds: float
+    """Training time over all attempts; of stages trained side by side each has its share."""
 
 
 def steps_per_epoch(num_train: int, batch_size: int) -> int:
@@ -84,181 +96,226 @@ def fit(
     teacher_logits: Callable[[int], Tensor] | None = None,
     checkpoint: bytes | None = None,
     checkpoint_seconds: float = 60.0,
+    graphs: StepGraphs | None = None,
 ) -> Trained:
     """Train the student of `spec` and return its weights after the last epoch.
 
     `teacher_logits(epoch)` gives the teacher's logits on the training views of that epoch, shape (N, K), in the
     order of the samples. `checkpoint` continues a run that was stopped; the result is bit-identical to a run that
-    was not. Raises StageFailedError where the loss stops being finite, InterruptedStage where `control` says so.
+    was not. `graphs`: recordings of earlier stages on a GPU, to be used again. Raises StageFailedError where the loss
+    stops being finite, InterruptedStage where `control` says so.
     """
-    if (spec.distillation is None) != (teacher_logits is None):
-        raise ValueError("a stage with a teacher needs its logits, and one without must have none")
-    run = _Run(spec, data, device, teacher_logits)
-    if checkpoint is not None:
-        run.resume(Checkpoint.from_bytes(checkpoint))
-    saved_at = time.monotonic()
+    job = StageJob(spec=spec, control=control, teacher_logits=teacher_logits, checkpoint=checkpoint)
+    started = time.monotonic()
+    run = StageRun(job, data, device, graphs or StepGraphs(device), checkpoint_seconds)
     try:
-        while run.epoch <= spec.recipe.epochs:
-            for _ in run.epoch_steps():
-                control.tick()
-                if time.monotonic() - saved_at >= checkpoint_seconds:
-                    run.check_finite()
-                    control.save(run.checkpoint().to_bytes())
-                    saved_at = time.monotonic()
-            control.epoch_done(run.finish_epoch(control.tick))
-            control.tick()
-    except (InterruptedStage, DataError):
-        # A file that has vanished can be put back: the stage then goes on from here.
-        control.save(run.checkpoint().to_bytes())
-        raise
-    return Trained(weights=weights_to_bytes(run.net), curve=tuple(run.curve), seconds=run.seconds)
+        goes_on = True
+        while goes_on:
+            goes_on = run.advance()
+            started, before = time.monotonic(), started
+            run.seconds += started - before
+        return run.trained()
+    finally:
+        run.release()
 
 
-class _Run:
-    """The mutable state of a stage under way."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _EpochEnd:
+    """What an epoch came to, on the device."""
+
+    epoch: int
+    loss_sum: Tensor
+    finite: Tensor
+    """Whether all weights are."""
+    hits: Tensor
+    """Which samples of val were classified correctly."""
+
+
+class StageRun:
+    """A stage under way, advanced step by step; several of them may take turns."""
 
     def __init__(
-        self,
-        spec: StageSpec,
-        data: StageData,
-        device: torch.device,
-        teacher_logits: Callable[[int], Tensor] | None,
+        self, job: StageJob, data: StageData, device: torch.device, graphs: StepGraphs, checkpoint_seconds: float
     ) -> None:
-        self.spec, self.data, self.device = spec, data, device
-        self.teacher_logits = teacher_logits
-        seed = seed_for(spec.replicate, f"init {spec.student.name}")
-        net = build_model(spec.student, seed, spec.recipe.initial_weights)
-        self.net = placed(net, device)
-        self.optimizer = _optimizer(self.net, spec)
+        """Begin, or go on from the job's checkpoint. Raises torch.OutOfMemoryError."""
+        spec = job.spec
+        if (spec.distillation is None) != (job.teacher_logits is None):
+            raise ValueError("a stage with a teacher needs its logits, and one without must have none")
+        self.job, self.data, self.device = job, data, device
+        self._graphs, self._checkpoint_seconds = graphs, checkpoint_seconds
+        # Images that stay in their files come at their own pace: their steps are not recorded.
+        is_recorded = device.type == "cuda" and data.train.is_resident and can_be_recorded(spec)
+        self._graph = graphs.take(spec) if is_recorded else None
+        self.student = self._graph.student if self._graph else Student(spec, device)
         self.steps = steps_per_epoch(spec.data.num_train, spec.recipe.batch_size)
         self.epoch, self.step = 1, 0
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.curve: list[EpochResult] = []
-        self._seconds_before = 0.0
-        self._started = time.monotonic()
+        self.seconds = 0.0
+        """Time spent on it, kept by whoever advances it."""
+        self.saved = job.checkpoint
+        """The checkpoint that was last handed out, or begun from."""
+        self._weights = b""
+        # On a GPU the next epoch is begun before the outcome of the last one has come back, so that it never waits.
+        # After a fixed number of steps: how stages take turns must not depend on time.
+        self._lag = min(_LAG, self.steps - 1) if device.type == "cuda" else 0
+        self._queued: _EpochEnd | None = None
+        self._untold: list[EpochResult] = []
+        self._saved_at = time.monotonic()
+        if self._graph is not None:
+            # Images and teachers were brought there by others.
+            self._graph.stream.wait_stream(torch.cuda.default_stream(device))
+        with self._on_its_stream():
+            if job.checkpoint is not None:
+                self._resume(Checkpoint.from_bytes(job.checkpoint))
+        self._work = self._stage()
 
-    @property
-    def seconds(self) -> float:
-        """Training time over all attempts."""
-        return self._seconds_before + time.monotonic() - self._started
+    def advance(self) -> bool:
+        """Carry out the next step, on a GPU queue it; False once the stage has ended.
 
-    def resume(self, checkpoint: Checkpoint) -> None:
-        restore(checkpoint.tensors, self.net, self.optimizer)
+        Raises StageFailedError where the loss stops being finite, and what the control raises; the stage is saved
+        before an InterruptedStage or a DataError goes on.
+        """
+        with self._on_its_stream():
+            return next(self._work, True) is None
+
+    def trained(self) -> Trained:
+        """Return what came out, once `advance` has returned False."""
+        return Trained(weights=self._weights, curve=tuple(self.curve), seconds=self.seconds)
+
+    def checkpoint(self) -> bytes:
+        """Return the state between two steps. Raises StageFailedError where the epoch before has diverged."""
+        with self._on_its_stream():
+            self._note_epoch()
+            return Checkpoint(
+                epoch=self.epoch,
+                step=self.step,
+                loss_sum=float(self.student.loss_sum),
+                curve=tuple(self.curve),
+                seconds=self.seconds,
+                tensors=capture(self.student.net, self.student.optimizer),
+            ).to_bytes()
+
+    def save(self) -> None:
+        """Hand out a checkpoint."""
+        self.saved = self.checkpoint()
+        self.job.control.save(self.saved)
+        self._saved_at = time.monotonic()
+
+    def release(self) -> None:
+        """Give back what other stages can use; the run is over."""
+        self._work.close()
+        if self._graph is not None:
+            self._graphs.give_back(self._graph)
+            self._graph = None
+
+    def _on_its_stream(self) -> Any:
+        return nullcontext() if self._graph is None else torch.cuda.stream(self._graph.stream)
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        restore(checkpoint.tensors, self.student.net, self.student.optimizer)
         self.epoch, self.step = checkpoint.epoch, checkpoint.step
-        self.loss_sum.fill_(checkpoint.loss_sum)
+        self.student.loss_sum.fill_(checkpoint.loss_sum)
         self.curve = list(checkpoint.curve)
-        self._seconds_before = checkpoint.seconds
+        self.seconds = checkpoint.seconds
 
-    def checkpoint(self) -> Checkpoint:
-        return Checkpoint(
-            epoch=self.epoch,
-            step=self.step,
-            loss_sum=float(self.loss_sum),
-            curve=tuple(self.curve),
-            seconds=self.seconds,
-            tensors=capture(self.net, self.optimizer),
-        )
+    def _stage(self) -> Generator[None]:
+        """Carry out what is left of the stage; yields where others may take their turn."""
+        control = self.job.control
+        try:
+            while self.epoch <= self.job.spec.recipe.epochs:
+                for _ in self._epoch_steps():
+                    self.step += 1
+                    control.tick()
+                    if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
+                        self._check_finite(self.epoch, self.step, self.student.loss_sum, all_finite(self.student.net))
+                        self.save()
+                    if self.step == self._lag:
+                        self._tell_epoch()
+                    yield
+                self._end_epoch()
+                if not self._lag or self.epoch > self.job.spec.recipe.epochs:
+                    self._tell_epoch()
+        except (InterruptedStage, DataError):
+            # A file that has vanished can be put back: the stage then goes on from here.
+            self.save()
+            raise
+        self._weights = weights_to_bytes(self.student.net)
 
-    def epoch_steps(self) -> Iterator[int]:
-        """Carry out the remaining steps of the current epoch; yields the number of done ones after each."""
-        spec = self.spec
+    def _epoch_steps(self) -> Iterator[None]:
+        """Carry out the remaining steps of the current epoch; yields after each."""
+        spec, logits = self.job.spec, self.job.teacher_logits
         views = self.data.train.views(spec.replicate, self.epoch)
-        order = batch_order(spec.data.num_train, spec.replicate, self.epoch).to(self.device)
-        table = None if self.teacher_logits is None else self.teacher_logits(self.epoch).to(self.device)
-        self.net.train()
+        order = to_device(batch_order(spec.data.num_train, spec.replicate, self.epoch), self.device)
+        table = None if logits is None else logits(self.epoch).to(self.device)
         size = spec.recipe.batch_size
         batches = [order[step * size : (step + 1) * size] for step in range(self.step, self.steps)]
-        for indices, images in zip(batches, views.blocks(batches), strict=True):
-            self._set_learning_rate()
-            loss = self._loss(images, indices, table)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.loss_sum += loss.detach()
-            self.step += 1
-            yield self.step
+        rates = [self._learning_rate(step) for step in range(self.step, self.steps)]
+        if self._graph is not None:
+            return self._graph.steps(batches, views, self.data.train.labels, table, rates)
+        return self.student.steps(batches, views, self.data.train.labels, table, rates, self._seeds())
 
-    def _set_learning_rate(self) -> None:
-        recipe = self.spec.recipe
-        rate = learning_rate(
-            (self.epoch - 1) * self.steps + self.step,
+    def _seeds(self) -> list[int] | None:
+        """Return what the draws (dropout and the like) of each remaining step of the epoch start from.
+
+        A pure function of replicate, epoch and step. None for nets of ours, which draw nothing.
+        """
+        spec, name = self.job.spec, self.job.spec.student.name
+        if is_own(name):
+            return None
+        steps = range(self.step, self.steps)
+        return [seed_for(spec.replicate, f"draws {name} step {step}", self.epoch) for step in steps]
+
+    def _learning_rate(self, step: int) -> float:
+        recipe = self.job.spec.recipe
+        return learning_rate(
+            (self.epoch - 1) * self.steps + step,
             recipe.epochs * self.steps,
             peak=recipe.learning_rate,
             schedule=recipe.schedule,
             warmup_fraction=recipe.warmup,
             milestones=recipe.milestones,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
-    def _loss(self, images: Tensor, indices: Tensor, table: Tensor | None) -> Tensor:
-        with self._draws(), autocast(self.device, self.spec.recipe.precision):
-            logits = self.net(as_input(images, self.net))
-        logits, targets = logits.float(), self.data.train.labels[indices]
-        kd = self.spec.distillation
-        if kd is None or table is None:
-            return F.cross_entropy(logits, targets)
-        teacher = table[indices].float()
-        return kd_loss(
-            logits,
-            teacher,
-            targets,
-            temperature=kd.temperature,
-            kd_weight=kd.kd_weight,
-            kl_reduction=kd.kl_reduction,
-        )
+    def _end_epoch(self) -> None:
+        """Evaluate the epoch on val, on a GPU only have that queued, and go on to the next."""
+        student, precision = self.student, self.job.spec.recipe.precision
+        loss_sum, finite = student.loss_sum.clone(), all_finite(student.net)
+        found = hits(student.net, self.data.val, precision=precision, tick=self.job.control.tick)
+        self._queued = _EpochEnd(epoch=self.epoch, loss_sum=loss_sum, finite=finite, hits=found)
+        self.epoch, self.step = self.epoch + 1, 0
+        student.loss_sum.zero_()
 
-    def _draws(self) -> AbstractContextManager[None]:
-        """Return what a step's dropout and the like draw under: a pure function of replicate, epoch and step.
+    def _note_epoch(self) -> None:
+        """Add the epoch that has ended to the curve, once it is there. Raises StageFailedError where it diverged."""
+        if self._queued is None:
+            return
+        end, self._queued = self._queued, None
+        loss = self._check_finite(end.epoch, self.steps, end.loss_sum, end.finite)
+        val_accuracy = share(end.hits, self.data.val, self.job.spec.metric)
+        self.curve.append(EpochResult(epoch=end.epoch, train_loss=loss, val_accuracy=val_accuracy))
+        self._untold.append(self.curve[-1])
 
-        Nets of ours draw nothing.
-        """
-        name = self.spec.student.name
-        if is_own(name):
-            return nullcontext()
-        return seeded(seed_for(self.spec.replicate, f"draws {name} step {self.step}", self.epoch), self.device)
+    def _tell_epoch(self) -> None:
+        """Tell the control of the epoch that has ended, if there is one."""
+        self._note_epoch()
+        while self._untold:
+            self.job.control.epoch_done(self._untold.pop(0))
+            self.job.control.tick()
 
-    def check_finite(self) -> float:
-        """Return the mean loss of the epoch so far. Raises StageFailedError where it or a weight is not finite.
+    def _check_finite(self, epoch: int, steps: int, loss_sum: Tensor, finite: Tensor) -> float:
+        """Return the mean loss of an epoch after some steps. Raises StageFailedError where not all is finite.
 
         The last step of an epoch may break the weights after a loss that was still finite.
         """
-        loss = float(self.loss_sum) / max(1, self.step)
+        loss = float(loss_sum) / max(1, steps)
         broken = "" if math.isfinite(loss) else f"the loss is {loss}"
-        if not broken and not all_finite(self.net):
+        if not broken and not finite:
             broken = "a weight is not finite"
         if broken:
-            recipe = self.spec.recipe
+            recipe = self.job.spec.recipe
             raise StageFailedError(
-                f"stage {self.spec.label} diverged in epoch {self.epoch}: {broken} (learning rate "
+                f"stage {self.job.spec.label} diverged in epoch {epoch}: {broken} (learning rate "
                 f"{recipe.learning_rate:g}, batch size {recipe.batch_size}, precision {recipe.precision})",
                 hint="use a smaller --learning-rate",
             )
         return loss
-
-    def finish_epoch(self, tick: Callable[[], None]) -> EpochResult:
-        loss = self.check_finite()
-        spec = self.spec
-        val_accuracy = score(self.net, self.data.val, metric=spec.metric, precision=spec.recipe.precision, tick=tick)
-        point = EpochResult(epoch=self.epoch, train_loss=loss, val_accuracy=val_accuracy)
-        self.curve.append(point)
-        self.epoch, self.step = self.epoch + 1, 0
-        self.loss_sum.zero_()
-        return point
-
-
-def _optimizer(net: nn.Module, spec: StageSpec) -> torch.optim.Optimizer:
-    """Return SGD or AdamW; weight decay is on kernels and matrices, not on biases or batch norm, unless `all`."""
-    recipe = spec.recipe
-    decayed = [p for p in net.parameters() if p.ndim >= 2 or recipe.decayed == "all"]
-    others = [p for p in net.parameters() if p.ndim < 2 and recipe.decayed != "all"]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, ADAMW_BETA2), foreach=True)
-    return torch.optim.SGD(
-        groups,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0,
-        foreach=True,
-    )

@@ -11,15 +11,16 @@ def kd_loss(
     teacher_NK: Tensor,  # noqa: N803
     target_N: Tensor,  # noqa: N803
     *,
-    temperature: float,
-    kd_weight: float,
+    temperature: float | Tensor,
+    kd_weight: float | Tensor,
     kl_reduction: str = "batchmean",
 ) -> Tensor:
     """Return (1 - kd_weight) * CE + kd_weight * temperature**2 * KL(teacher || student), mean over N, in nats.
 
     Both softmaxes are softened by `temperature` (Mirzadeh et al. 2020, section 3.1). The KL term sums over classes
     and averages over the batch (`batchmean`). The published code takes the mean over classes as well (`mean`): its KL
-    term is smaller by a factor of K, so its weights and temperatures mean something else.
+    term is smaller by a factor of K, so its weights and temperatures mean something else. Both may be tensors of shape
+    () on the device.
     """
     cross_entropy = F.cross_entropy(student_NK, target_N)
     divergence = F.kl_div(
@@ -31,4 +32,5 @@ def kd_loss(
     if kl_reduction == "mean":
         # Not torch's own `mean`, which is to become `batchmean`.
         divergence = divergence / student_NK.shape[1]
-    return (1.0 - kd_weight) * cross_entropy + kd_weight * temperature**2 * divergence
+    loss: Tensor = (1.0 - kd_weight) * cross_entropy + kd_weight * temperature**2 * divergence
+    return loss

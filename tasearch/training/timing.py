@@ -17,9 +17,14 @@ from tasearch.domain.spec import Distillation, StageSpec
 from tasearch.models.registry import build_model
 from tasearch.models.traits import placed
 from tasearch.training.evaluate import logits_table
-from tasearch.training.loop import StageData, fit
+from tasearch.training.graphs import StepGraphs
+from tasearch.training.loop import StageData, StageJob
+from tasearch.training.pack import fit_pack
 
-_STEPS = 3
+_STEPS = {"cpu": 3, "cuda": 60}
+"""Steps of an epoch that is timed."""
+_MOST_BESIDE = 4
+"""A GPU that trains more stages at once is hardly faster (`docs/gpu.md`), and timing them takes long."""
 _LEAST_SECONDS = 0.4
 
 
@@ -46,10 +51,15 @@ class _Unwatched:
         """Nothing."""
 
 
-def speed_of(spec: StageSpec, dataset: Dataset, statistics: ChannelStatistics, device: torch.device) -> ModelSpeed:
-    """Return the speed of the student of `spec` (a stage from labels) when it is taught, on some of the data."""
+def speed_of(
+    spec: StageSpec, dataset: Dataset, statistics: ChannelStatistics, device: torch.device, pack: int = 1
+) -> ModelSpeed:
+    """Return the speed of the student of `spec` (a stage from labels) when it is taught, on some of the data.
+
+    In a pack of `pack` such stages, each of them has that part of the time which is its share.
+    """
     batch = min(spec.recipe.batch_size, len(dataset.train))
-    count = min(_STEPS * batch, len(dataset.train) // batch * batch)
+    count = min(_STEPS[device.type] * batch, len(dataset.train) // batch * batch)
     few, one = torch.arange(count), torch.arange(1)
 
     def source(indices: Tensor) -> ViewSource:
@@ -66,14 +76,25 @@ def speed_of(spec: StageSpec, dataset: Dataset, statistics: ChannelStatistics, d
     net = placed(build_model(spec.student, seed=0), device)
     views = data.train.views(0, 1)
     precision = spec.recipe.precision
+    graphs = StepGraphs(device)
+    # On a CPU stages side by side take as long as one after another.
+    beside = 1 if device.type == "cpu" else min(pack, _MOST_BESIDE)
 
-    def train() -> None:
-        fit(taught, data, device, _Unwatched(), teacher_logits=lambda _: table)
+    def train(epochs: int = 1) -> None:
+        spec = dataclasses.replace(taught, recipe=dataclasses.replace(taught.recipe, epochs=epochs))
+        jobs = [StageJob(spec=spec, control=_Unwatched(), teacher_logits=lambda _: table) for _ in range(beside)]
+        for outcome in fit_pack(jobs, data, device, graphs=graphs):
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def forward() -> None:
         logits_table(net, views, precision=precision, tick=lambda: None)
 
-    return ModelSpeed(train=_fastest(train) / count, forward=_fastest(forward) / count)
+    seconds = _fastest(train)
+    if device.type == "cuda":
+        # The beginning and the end of a stage, which would count for too much, are in both.
+        seconds = max(_fastest(lambda: train(2)) - seconds, seconds / 10)
+    return ModelSpeed(train=seconds / (beside * count), forward=_fastest(forward) / count)
 
 
 def _in_memory(split: AnySplit, indices: Tensor) -> Split:

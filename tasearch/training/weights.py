@@ -22,9 +22,9 @@ def load_weights(net: nn.Module, data: bytes) -> None:
     net.load_state_dict(load(data))
 
 
-def all_finite(net: nn.Module) -> bool:
-    """Whether no parameter or buffer holds infinity or NaN."""
-    return bool(torch.stack([tensor.isfinite().all() for tensor in net.state_dict().values()]).all())
+def all_finite(net: nn.Module) -> Tensor:
+    """Whether no parameter or buffer holds infinity or NaN, shape () on the net's device."""
+    return torch.stack([tensor.isfinite().all() for tensor in net.state_dict().values()]).all()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +93,14 @@ def restore(tensors: dict[str, Tensor], net: nn.Module, optimizer: torch.optim.O
             value = tensors.get(f"{prefix}.{name}")
             if value is None:
                 continue
-            if key != "step":
-                value = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value)
-            optimizer.state[parameter][key] = value
+            state = optimizer.state[parameter]
+            if key == "step":
+                state[key] = value
+                continue
+            # In the place that is there: a recorded step finds it nowhere else.
+            if state.get(key) is None:
+                state[key] = torch.empty_like(parameter, memory_format=torch.preserve_format)
+            state[key].copy_(value)
 
 
 def _stored(tensor: Tensor) -> Tensor:

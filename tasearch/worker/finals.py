@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tasearch.chain.run import LEASE_SECONDS, StageBusyError, StageRunner
+from tasearch.chain.run import LEASE_SECONDS, StageRunner
+from tasearch.chain.tasks import Need, StageBusyError, Task
 from tasearch.domain.errors import LeaseLostError, StageFailedError
 from tasearch.domain.fingerprint import fingerprint, plain
 from tasearch.domain.result import FinalRow, Role, TrialRow, Verdict
@@ -77,7 +78,7 @@ class FinalsWorker:
                 self._say(now)
             if not missing:
                 break
-            self._train_one(missing)
+            self._train_some(missing)
         self._open_test(rows)
         attrs = self._attrs()
         verdict = judge(
@@ -130,31 +131,45 @@ class FinalsWorker:
             said.append("not separated, and no replicates are left")
         self.progress.say(f"finals, look after {now.replicates} replicates: {'; '.join(said) or 'the race goes on'}")
 
-    def _train_one(self, missing: Sequence[FinalRow]) -> None:
-        """Train the first row that nobody is at and whose stages nobody trains; wait a moment where all are taken."""
+    def _train_some(self, missing: Sequence[FinalRow]) -> None:
+        """Train rows that nobody is at and whose stages nobody trains; wait a moment where all are taken.
+
+        In a pack of one it is one row, so that the race is looked at again after each; and no further row is begun
+        after one that failed, whose arm may be out.
+        """
         self.progress.poll()
-        for row in missing:
-            lease = self._claim(row)
-            if lease is None:
-                continue
-            try:
-                self._train(row, lease)
-                return
-            except StageBusyError:
-                self._give_back(lease)
-            except LeaseLostError:
-                return
-            except StageFailedError as error:
-                self._failed(row, lease, error.message)
-                return
-            except PASSING_ERRORS as error:
-                logger.debug("%s, replicate %d", row.arm, row.replicate, exc_info=True)
-                self._again_or_failed(row, lease, reason_of(error))
-                return
-            except BaseException:
-                self._give_back(lease)
-                raise
-        time.sleep(_POLL_SECONDS)
+        rows, ended = iter(missing), list[bool]()
+
+        def next_task() -> Task | None:
+            for row in rows if not ended or (self.runner.pack > 1 and all(ended)) else ():
+                lease = self._claim(row)
+                if lease is not None:
+                    return self._row_task(row, lease, ended)
+            return None
+
+        self.runner.run_tasks(next_task)
+        if not ended:
+            time.sleep(_POLL_SECONDS)
+
+    def _row_task(self, row: FinalRow, lease: Lease, ended: list[bool]) -> Task:
+        """Train a row; whether it came to an accuracy is added to `ended`, but where others train what it needs."""
+        try:
+            yield from self._train(row, lease)
+            ended.append(True)
+        except StageBusyError:
+            self._give_back(lease)
+        except LeaseLostError:
+            ended.append(False)
+        except StageFailedError as error:
+            self._failed(row, lease, error.message)
+            ended.append(False)
+        except PASSING_ERRORS as error:
+            logger.debug("%s, replicate %d", row.arm, row.replicate, exc_info=True)
+            self._again_or_failed(row, lease, reason_of(error))
+            ended.append(False)
+        except BaseException:
+            self._give_back(lease)
+            raise
 
     def _claim(self, row: FinalRow) -> Lease | None:
         """Take a run of the finals; of one whose outcome is known only that is written down."""
@@ -196,15 +211,16 @@ class FinalsWorker:
         self.progress.update(stage=None)
         self.progress.say(f"finals, replicate {row.replicate}: {row.arm} failed and is out: {reason}")
 
-    def _train(self, row: FinalRow, lease: Lease) -> None:
+    def _train(self, row: FinalRow, lease: Lease) -> Task:
         specs = self._specs(row)
         with self._keeper.hold(lambda: self.records.leases.renew(lease, LEASE_SECONDS)):
             for spec in specs:
                 self.records.stages.link(self.plan.study_name, spec.fingerprint, "final")
-                result = self.runner.run(spec, wait=False)
+                result = (yield Need(spec=spec, wait=False)).result
         outcome = {"fingerprint": specs[-1].fingerprint, "val_accuracy": result.val_accuracy}
         self.records.leases.end(lease, outcome)
         self._record(row, outcome)
+        self.progress.update(finals_done=min(self.progress.now.finals_done + 1, self.progress.now.finals_total))
         self.progress.say(
             f"finals, replicate {row.replicate}: {row.arm}: val {self.plan.measure} {100 * result.val_accuracy:.1f}%"
         )

@@ -46,11 +46,11 @@ class Forecast:
         return self.search_seconds + self.finals_seconds
 
 
-def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: int) -> Forecast:
+def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: int, pack: int = 1) -> Forecast:
     """Time each model on this device and add up what the real sampler would train; nothing is created.
 
     Which chains the search tries is a sample (accuracies are made up), finalists are those with most TAs: long, so
-    that the forecast is not too short.
+    that the forecast is not too short. `pack`: stages that each worker trains side by side.
     """
     rehearsed = rehearse(plan.space, plan.sampler(), plan.settings.trials)
     chains = (*rehearsed.trials, *rehearsed.rungs)
@@ -63,7 +63,7 @@ def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: i
     nokd = [plan.stages.from_labels(plan.space.student, replicate) for replicate in replicates]
     finals = _distinct(nokd, [*finalists, *direct], plan, replicates)
     used = {spec.student.name for spec in (*search, *finals)} | {plan.space.teacher}
-    speeds = _speeds(used, plan, dataset, device)
+    speeds = _speeds(used, plan, dataset, device, pack)
     return Forecast(
         study_name=plan.study_name,
         capacities=plan.capacities,
@@ -80,17 +80,21 @@ def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: i
     )
 
 
-def predicted_seconds(stages: Sequence[StageSpec], plan: StudyPlan, dataset: Dataset, device: torch.device) -> float:
-    """Time the models of some distinct stages on this device and add up what training them takes, one after another.
+def predicted_seconds(
+    stages: Sequence[StageSpec], plan: StudyPlan, dataset: Dataset, device: torch.device, pack: int = 1
+) -> float:
+    """Time the models of some distinct stages on this device and add up what training them takes.
 
-    Whatever teaches one of them must be among them.
+    One after another, or in packs of `pack`. Whatever teaches one of them must be among them.
     """
-    return _seconds(stages, _speeds({spec.student.name for spec in stages}, plan, dataset, device))
+    return _seconds(stages, _speeds({spec.student.name for spec in stages}, plan, dataset, device, pack))
 
 
-def _speeds(names: Iterable[str], plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, ModelSpeed]:
+def _speeds(
+    names: Iterable[str], plan: StudyPlan, dataset: Dataset, device: torch.device, pack: int
+) -> dict[str, ModelSpeed]:
     statistics = normalisation_of(dataset.spec, dataset.train)
-    return {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device) for name in sorted(names)}
+    return {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device, pack) for name in sorted(names)}
 
 
 def _distinct(

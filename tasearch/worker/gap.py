@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from tasearch.chain.run import LEASE_SECONDS, StageBusyError
+from tasearch.chain.run import LEASE_SECONDS
+from tasearch.chain.tasks import Need, StageBusyError, Task
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import ConfigError, StageFailedError
 from tasearch.domain.fingerprint import fingerprint
@@ -126,7 +126,7 @@ class GapSession(Session):
             pairs=len(pairs),
             replicates=plan.settings.replicates,
             stages=len(distinct),
-            seconds=predicted_seconds(distinct, plan, self.dataset, self.device) / self.workers,
+            seconds=predicted_seconds(distinct, plan, self.dataset, self.device, self.pack) / self.workers,
             workers=self.workers,
         )
 
@@ -172,7 +172,7 @@ class GapWorker(FinalsWorker):
         """
         name, arms = self.plan.study_name, list(arms)
         teachers = dict.fromkeys(arm.path[0] for arm in arms if arm.series is not Series.NOKD)
-        self._train_all([self.plan.stages.from_labels(teacher) for teacher in teachers], self._required)
+        self._train_all([self.plan.stages.from_labels(teacher) for teacher in teachers])
         chosen = self._chosen_pairs(arms)
         known = {row.replicate for row in self._rows_of(ROUND)}
         replicates = range(1, max([self.plan.settings.replicates, *known]) + 1)
@@ -183,7 +183,7 @@ class GapWorker(FinalsWorker):
             self._show(len(rows), len(rows) - len(missing))
             if not missing:
                 break
-            self._train_one(missing)
+            self._train_some(missing)
         self._open_test(rows)
 
     def _chosen_pairs(self, arms: list[GapArm]) -> dict[GapArm, Pair]:
@@ -192,34 +192,34 @@ class GapWorker(FinalsWorker):
         if len(grid) == 1:
             return dict.fromkeys(arms, grid[0])
         wanted = {(arm, pair): stages_of(self.plan, arm, pair, replicate=0)[-1] for arm in arms for pair in grid}
-        accuracies = self._train_all(wanted.values(), self._candidate)
+        accuracies = self._train_all(wanted.values(), required=False)
         return {arm: max(grid, key=lambda pair: accuracies[wanted[arm, pair].fingerprint]) for arm in arms}
 
-    def _train_all(
-        self, specs: Iterable[StageSpec], accuracy_of: Callable[[StageSpec, bool], float]
-    ) -> dict[str, float]:
-        """Return val accuracies by fingerprint; what another worker trains comes last: by then it may be there."""
+    def _train_all(self, specs: Iterable[StageSpec], *, required: bool = True) -> dict[str, float]:
+        """Return val accuracies by fingerprint; what another worker trains comes last: by then it may be there.
+
+        Of stages that are not `required` one that cannot be trained has accuracy 0: another will be chosen.
+        """
         found: dict[str, float] = {}
         pending = {spec.fingerprint: spec for spec in specs}
         while pending:
-            for name, spec in list(pending.items()):
-                self.progress.poll()
-                self.records.stages.link(self.plan.study_name, name, ROLE)
-                with contextlib.suppress(StageBusyError):
-                    found[name] = accuracy_of(spec, len(pending) == 1)
-                    del pending[name]
+            tasks = iter([self._one(spec, found, required, wait=len(pending) == 1) for spec in pending.values()])
+            self.runner.run_tasks(functools.partial(next, tasks, None))
+            pending = {name: spec for name, spec in pending.items() if name not in found}
         return found
 
-    def _required(self, spec: StageSpec, wait: bool) -> float:
-        return self.runner.run(spec, wait=wait).val_accuracy
-
-    def _candidate(self, spec: StageSpec, wait: bool) -> float:
-        """Return a stage's val accuracy, 0 where it cannot be trained: another pair will be chosen."""
+    def _one(self, spec: StageSpec, found: dict[str, float], required: bool, *, wait: bool) -> Task:
+        self.progress.poll()
+        self.records.stages.link(self.plan.study_name, spec.fingerprint, ROLE)
         try:
-            return self.runner.run(spec, wait=wait).val_accuracy
+            found[spec.fingerprint] = (yield Need(spec=spec, wait=wait)).result.val_accuracy
+        except StageBusyError:
+            pass
         except StageFailedError as error:
+            if required:
+                raise
             self.progress.say(f"{spec.label} is no candidate: {error.message}")
-            return 0.0
+            found[spec.fingerprint] = 0.0
 
     def _specs(self, row: FinalRow) -> tuple[StageSpec, ...]:
         if row.chain is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
 
-from tasearch.chain.run import StageBusyError, StageRunner
+from tasearch.chain.run import StageRunner
+from tasearch.chain.tasks import Delivered, Need, StageBusyError, Task
 from tasearch.domain.errors import LeaseLostError, NoCompletedTrialError, StageFailedError
 from tasearch.domain.metric import ACCURACY
 from tasearch.domain.result import EpochResult, StageResult, TrialRow, TrialState
@@ -21,7 +22,7 @@ from tasearch.stores.records import Records
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Progress
 from tasearch.worker.retries import PASSING_ERRORS, reason_of, with_retries
-from tasearch.worker.rungs import train_wanted
+from tasearch.worker.rungs import WantedStages
 from tasearch.worker.search_clock import OutOfTime, SearchClock
 from tasearch.worker.study_plan import StudyPlan
 from tasearch.worker.trials import HeldTrial, TrialDesk
@@ -63,6 +64,7 @@ class SearchWorker:
         self.desk = TrialDesk(study=study, records=records, keeper=keeper, worker_id=worker_id)
         self.clock = SearchClock(records.studies, plan.study_name, plan.settings.timeout)
         self._parked: list[HeldTrial] = []
+        self._wanted = WantedStages(study, records.stages, self._trained)
 
     def run(self) -> None:
         """Train teacher and NOKD, continue what dead workers left, then run trials until the budget is used up.
@@ -105,18 +107,10 @@ class SearchWorker:
         return now.trials > before.trials or is_longer
 
     def _search_on(self) -> bool:
-        """Carry out or wait for the next piece of the search; False where it has ended."""
+        """Carry out what there is to do, or wait for what others do; False where the search has ended."""
         self.progress.on_poll = self.clock.check
         try:
-            self.progress.poll()
-            trial = self._unparked()
-            if trial is None:
-                if train_wanted(self.study, self.plan, self.records.stages, self._rung):
-                    return True
-                trial = self._take() if len(self._parked) < MOST_PARKED else None
-            if trial is not None:
-                self._run_trial(trial)
-                return True
+            self.runner.run_tasks(self._next_task)
         except OutOfTime:
             # Nothing new is begun; trials of other workers end by the same clock.
             self.progress.on_poll = lambda: None
@@ -132,8 +126,20 @@ class SearchWorker:
             time.sleep(_POLL_SECONDS)
         return waiting
 
-    def _take(self) -> HeldTrial | None:
-        return self.desk.take(self.plan.settings.trials, self.progress.poll)
+    def _next_task(self) -> Task | None:
+        """Return the next piece of the search; None where there is none, or none before another one has ended.
+
+        A signal and the end of the search's time are raised.
+        """
+        self.progress.poll()
+        trial = self._unparked()
+        if trial is None:
+            is_wanted, task = self._wanted.next_task(self.plan)
+            if is_wanted:
+                return task
+            if len(self._parked) < MOST_PARKED:
+                trial = self.desk.take(self.plan.settings.trials, self.progress.poll)
+        return None if trial is None else self._trial_task(trial)
 
     def _unparked(self) -> HeldTrial | None:
         """Return a parked trial whose missing stage nobody is training any more."""
@@ -151,7 +157,9 @@ class SearchWorker:
         }
         # What another worker trains already comes last: by then it may be there.
         order = sorted(specs, key=lambda role: self.runner.is_elsewhere(specs[role]))
-        accuracies = {f"{role}_val_accuracy": self._baseline(specs[role], role) for role in order}
+        accuracies: dict[str, float | None] = {}
+        tasks = iter([self._baseline(specs[role], role, accuracies) for role in order])
+        self.runner.run_tasks(lambda: next(tasks, None))
         for name, value in accuracies.items():
             self.study.set_attr(name, value)
         if self.plan.stages.metric != ACCURACY:
@@ -160,34 +168,39 @@ class SearchWorker:
         self.records.studies.update_attrs(self.plan.study_name, accuracies)
         self.progress.update(nokd_val_accuracy=accuracies["nokd_val_accuracy"])
 
-    def _baseline(self, spec: StageSpec, role: str) -> float | None:
-        """Return the val accuracy of a baseline; None for a NOKD that failed, without which a search can be done."""
-        say = partial(self._say_again, role)
+    def _baseline(self, spec: StageSpec, role: str, accuracies: dict[str, float | None]) -> Task:
+        """Note the val accuracy of a baseline; None for a NOKD that failed, without which a search can be done."""
+        name = f"{role}_val_accuracy"
         try:
-            return with_retries(lambda: self._stage(spec, role), self.plan.settings.max_retries, say).val_accuracy
+            accuracies[name] = (yield from self._trained(spec, role, role)).val_accuracy
         except StageFailedError as error:
             if role == "teacher":
                 raise
+            accuracies[name] = None
             self.progress.update(stage=None)
             self.progress.say(f"the student without distillation (NOKD) failed: {error.message}")
-            return None
 
     def _say_again(self, what: str, reason: str) -> None:
         self.progress.update(stage=None)
         self.progress.say(f"{what} is {reason}")
 
-    def _stage(self, spec: StageSpec, role: str, *, wait: bool = True) -> StageResult:
+    def _trained(self, spec: StageSpec, role: str, what: str = "") -> Generator[Need, Delivered, StageResult]:
+        """Return the result of a stage outside of trials, after as many tries as are worth it."""
+
+        def attempt() -> Generator[Need, Delivered, StageResult]:
+            self._link(spec, role)
+            return (yield Need(spec=spec)).result
+
+        say = partial(self._say_again, what or f"stage {spec.label}")
+        return (yield from with_retries(attempt, self.plan.settings.max_retries, say))
+
+    def _link(self, spec: StageSpec, role: str) -> None:
         self.records.stages.link(self.plan.study_name, spec.fingerprint, role)
-        return self.runner.run(spec, wait=wait)
 
-    def _rung(self, spec: StageSpec, role: str) -> StageResult:
-        say = partial(self._say_again, f"stage {spec.label}")
-        return with_retries(lambda: self._stage(spec, role), self.plan.settings.max_retries, say)
-
-    def _run_trial(self, trial: HeldTrial) -> None:
+    def _trial_task(self, trial: HeldTrial) -> Task:
         """Carry a trial as far as it goes: to its end, or to a stage that another worker is training."""
         try:
-            self._train_chain(trial)
+            yield from self._train_chain(trial)
             self._completed(trial)
         except StageBusyError as busy:
             trial.waits_for = busy.spec
@@ -208,34 +221,34 @@ class SearchWorker:
             logger.debug("trial %d", trial.number, exc_info=True)
             self._again_or_failed(trial, reason_of(error))
 
-    def _train_chain(self, trial: HeldTrial) -> None:
+    def _train_chain(self, trial: HeldTrial) -> Task:
         """Train what the trial's chain still needs, from the teacher down."""
         specs = self.plan.stages.chain(trial.chain)
 
-        def report(spec: StageSpec, point: EpochResult) -> None:
-            if spec.fingerprint != specs[-1].fingerprint:
-                return
+        def report(point: EpochResult) -> None:
             self.study.report(trial.number, point.epoch, point.val_accuracy)
-            unfinished = point.epoch < spec.recipe.epochs
+            unfinished = point.epoch < specs[-1].recipe.epochs
             if unfinished and not trial.chain.is_direct and self.study.should_prune(trial.number):
                 raise PrunedTrial(
                     f"pruned after epoch {point.epoch}: {100 * point.val_accuracy:.1f}% val {self.plan.measure}"
                 )
 
         def check() -> None:
-            self.clock.check()
             try:
                 trial.held.check()
             except LeaseLostError as error:
                 raise LostTrial from error
 
-        self.progress.on_epoch, self.progress.on_poll = report, check
+        self.clock.check()
         check()
         while len(trial.results) < len(specs):
-            spec, before = specs[len(trial.results)], self.progress.now.stages_trained
-            trial.results.append(self._stage(spec, "chain", wait=False))
-            trial.trained += self.progress.now.stages_trained - before
-            self._check_ta(spec, trial.results[-1], is_student=spec is specs[-1])
+            spec = specs[len(trial.results)]
+            self._link(spec, "chain")
+            on_epoch = {"epoch_done": report} if spec is specs[-1] else {}
+            delivered = yield Need(spec=spec, wait=False, poll=check, **on_epoch)
+            trial.results.append(delivered.result)
+            trial.trained += not delivered.reused
+            self._check_ta(spec, delivered.result, is_student=spec is specs[-1])
         for point in trial.results[-1].curve:
             self.study.report(trial.number, point.epoch, point.val_accuracy)
 

@@ -82,7 +82,8 @@ class Progress:
         self._started = self._published_at = time.monotonic()
         self._phase_started = self._started
         self._phase_done = 0
-        self.on_epoch: Callable[[StageSpec, EpochResult], None] = lambda _spec, _point: None
+        self._under_way: dict[str, tuple[StageSpec, int]] = {}
+        """Stages that train here with the epochs done of each, by fingerprint, in the order in which they began."""
         self.on_poll: Callable[[], None] = lambda: None
 
     def update(self, **changes: Any) -> None:
@@ -108,7 +109,12 @@ class Progress:
 
     def stage_started(self, spec: StageSpec) -> None:
         """Show the stage."""
-        self.update(stage=spec.label, epoch=0, epochs=spec.recipe.epochs)
+        self._under_way[spec.fingerprint] = spec, 0
+        self._show()
+
+    def stage_left(self, spec: StageSpec) -> None:
+        """Show it no more."""
+        self._under_way.pop(spec.fingerprint, None)
 
     def stage_waits(self, spec: StageSpec, owner: str) -> None:
         """Show what is waited for."""
@@ -118,9 +124,8 @@ class Progress:
     def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
         """Show the epoch and hand it on."""
         self._macs_done += self._cost.of_epoch(spec)
-        self.now = dataclasses.replace(self.now, epoch=point.epoch)
+        self._under_way[spec.fingerprint] = spec, point.epoch
         self._display.refresh(self._timed())
-        self.on_epoch(spec, point)
 
     def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
         """Count the stage."""
@@ -156,7 +161,16 @@ class Progress:
 
     def _timed(self) -> Snapshot:
         elapsed = time.monotonic() - self._started
-        return dataclasses.replace(self.now, elapsed_seconds=elapsed, left_seconds=self._left())
+        return dataclasses.replace(self.now, elapsed_seconds=elapsed, left_seconds=self._left(), **self._training())
+
+    def _training(self) -> dict[str, Any]:
+        """Return the fields of the snapshot that tell what trains here: of several stages those of the oldest."""
+        if not self._under_way:
+            return {}
+        spec, epoch = next(iter(self._under_way.values()))
+        others = len(self._under_way) - 1
+        beside = f" and {others} more at the same time" if others else ""
+        return {"stage": f"{spec.label}{beside}", "epoch": epoch, "epochs": spec.recipe.epochs}
 
     def _left(self) -> float | None:
         """Return seconds left: from the time per trial or final run, before there is one from the arithmetic done."""

@@ -90,6 +90,9 @@ class RepeatWatcher:
     def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
         """Nothing."""
 
+    def stage_left(self, spec: StageSpec) -> None:
+        """Nothing."""
+
     def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
         """Nothing: the answer says it."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
+from tasearch.chain.tasks import Delivered, Need
 from tasearch.domain.errors import ArtifactError, StageFailedError, TasearchError
 
 T = TypeVar("T")
@@ -22,15 +23,17 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}"
 
 
-def with_retries(call: Callable[[], T], most: int, say: Callable[[str], None]) -> T:
-    """Return what `call` returns, called again up to `most` times after an error that may pass.
+def with_retries(
+    attempt: Callable[[], Generator[Need, Delivered, T]], most: int, say: Callable[[str], None]
+) -> Generator[Need, Delivered, T]:
+    """Return what the task `attempt` makes returns, made again up to `most` times after an error that may pass.
 
     `say` is told of each further try. Raises the last error, and at once whatever will not pass.
     """
     for tried in range(1, most + 1):
         try:
-            return call()
+            return (yield from attempt())
         except PASSING_ERRORS as error:
             logger.debug("try %d", tried, exc_info=True)
             say(f"tried again ({tried} of at most {most}): {reason_of(error)}")
-    return call()
+    return (yield from attempt())

@@ -15,12 +15,9 @@ import torch
 from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores, Watcher
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
-from tasearch.data.memory import in_gigabytes
 from tasearch.data.registry import load_dataset
-from tasearch.domain.balance import imbalance
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
 from tasearch.domain.fingerprint import plain
-from tasearch.domain.metric import ACCURACY
 from tasearch.search.storage import close_storage, open_storage
 from tasearch.search.study import ChainStudy
 from tasearch.stores.artifacts import ArtifactStore
@@ -45,13 +42,15 @@ from tasearch.worker.given_teacher import given_teacher
 from tasearch.worker.latency import measure_latencies
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
+from tasearch.worker.opening import opening_lines
+from tasearch.worker.packing import pack_size
 from tasearch.worker.progress import Display, FirstReading, Progress
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.same_code import check_code
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.stored_study import data_request
-from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, no_ladder, refuse_changed_identity
+from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
 _GO_ON = "the same command then goes on where this one stopped"
@@ -111,6 +110,7 @@ class Session:
             self.teacher = given_teacher(settings, self.dataset.spec, self.artifacts)
             # From here on the teacher is its weights, not a file that other processes may not have.
             self.settings = self.teacher.settings
+            self.pack = pack_size(settings, self.dataset, self.device)
             self.plan = build_plan(self.settings, self.dataset)
 
     def run(
@@ -144,7 +144,7 @@ class Session:
                 self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
-            opening = opening_lines(self.plan, self.dataset, self.device, self.workers)
+            opening = opening_lines(self.plan, self.dataset, self.device, self.workers, self.pack)
             for text in (*opening, *self.teacher.remarks) if announce else ():
                 self.display.line(text)
             self.stop.is_watched = True
@@ -169,7 +169,7 @@ class Session:
     def forecast(self) -> Forecast:
         """Return what `run` would do and how long that would take; nothing is created or trained."""
         precision = self._measured_precision() if self.plan.precision == "auto" else self.plan.precision
-        return forecast(self.plan.with_precision(precision), self.dataset, self.device, self.workers)
+        return forecast(self.plan.with_precision(precision), self.dataset, self.device, self.workers, self.pack)
 
     def suggest(self) -> Suggestion:
         """Return the TA that the accuracy-midpoint heuristic names, training from labels what the store has not.
@@ -205,6 +205,7 @@ class Session:
             watcher=watcher,
             checkpoint_seconds=self.settings.checkpoint_seconds,
             keeper=keeper,
+            pack=self.pack,
         )
 
     def _run(self, records: Records, study: ChainStudy, search_ended: Callable[[], None]) -> StageCounts:
@@ -389,42 +390,3 @@ def first_snapshot(plan: StudyPlan) -> Snapshot:
         elapsed_seconds=0.0,
         left_seconds=None,
     )
-
-
-def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: int) -> list[str]:
-    """Return what is said before the work begins: study, data, ladder and budget."""
-    data, space = plan.stages.data, plan.space
-    recipe = plan.stages.recipe
-    ladder = " ".join(space.ladder)
-    pairs = f"{len(space.temperatures)} temperatures x {len(space.kd_weights)} KD weights"
-    first, last = plan.settings.replicates, plan.max_replicates
-    finals = f"finalists: {plan.num_finalists}, fresh replicates: {first}" + (f" to {last}" if last > first else "")
-    large = dataset.too_large
-    streamed = large and (
-        f"streamed from files: in memory the images would take {in_gigabytes(large.needed_bytes)}, "
-        f"more than {in_gigabytes(large.limit_bytes)} (--memory-gb)"
-    )
-    named = plan.settings.recipe != "default" and (
-        f"recipe {plan.settings.recipe}: learning rate {recipe.learning_rate:g} ({recipe.schedule}), weight decay "
-        f"{recipe.weight_decay:g}, KL {plan.stages.kl_reduction} for {space.student}"
-    )
-    is_balanced = plan.stages.metric != ACCURACY
-    uneven = imbalance(dataset.class_names, plain(dataset.class_counts))
-    advice = "" if is_balanced else " (--metric balanced-accuracy weighs every class alike)"
-    return [
-        f"study {plan.study_name}",
-        f"data {data.name}: {data.num_train:,} train, {data.num_val:,} val, {dataset.num_test:,} test images, "
-        f"{data.image_size} x {data.image_size}, {data.num_classes} classes",
-        *(f"data: {remark}" for remark in dataset.remarks),
-        *([f"{uneven}{advice}"] if uneven else []),
-        *(["metric: balanced accuracy, the mean over classes; every accuracy below is that"] if is_balanced else []),
-        *([streamed] if streamed else []),
-        *([named] if named else []),
-        f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
-        if ladder
-        else f"no TAs ({no_ladder(plan)}): only direct distillation is tuned",
-        f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
-        f"{recipe.epochs} epochs a stage, {finals}",
-        f"on {environment(device).device}, workers: {workers}, CPU threads of each: {torch.get_num_threads()}, "
-        f"precision: {recipe.precision}",
-    ]

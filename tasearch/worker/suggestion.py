@@ -53,6 +53,9 @@ class SuggestionWatcher:
     def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
         """Nothing."""
 
+    def stage_left(self, spec: StageSpec) -> None:
+        """Nothing."""
+
     def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
         """Count the stage and say it."""
         if reused:

@@ -19,6 +19,7 @@ from tasearch.models.registry import build_model
 from tasearch.training.loss import kd_loss
 
 BATCH = 128
+CPU = torch.device("cpu")
 TEMPERATURE, KD_WEIGHT = 4.0, 0.9
 
 
@@ -44,15 +45,23 @@ class _PerSample(TorchDataset[tuple[Tensor, int]]):
         return self.transform(self.images[index]), self.labels[index]
 
 
-def paper_loop(teacher: ModelSpec, student: ModelSpec, images: Tensor, labels: Tensor, shift: int) -> Iterator[None]:
+def paper_loop(
+    teacher: ModelSpec,
+    student: ModelSpec,
+    images: Tensor,
+    labels: Tensor,
+    shift: int,
+    device: torch.device = CPU,
+) -> Iterator[None]:
     """As the paper's code does it: a DataLoader with 2 workers, the teacher's forward inside autograd."""
-    net, guide, optimizer = _models(teacher, student)
+    net, guide, optimizer = _models(teacher, student, device)
     loader = DataLoader(
         _PerSample(images, labels, shift), batch_size=BATCH, shuffle=True, num_workers=2, drop_last=True
     )
     divergence = nn.KLDivLoss(reduction="mean")
     while True:
         for inputs, targets in loader:
+            inputs, targets = inputs.to(device), targets.to(device)
             logits, soft = net(inputs), guide(inputs)
             loss = (1 - KD_WEIGHT) * F.cross_entropy(logits, targets) + KD_WEIGHT * TEMPERATURE**2 * divergence(
                 F.log_softmax(logits / TEMPERATURE, dim=1), F.softmax(soft / TEMPERATURE, dim=1)
@@ -74,16 +83,16 @@ def tuned_loop(teacher: ModelSpec, student: ModelSpec, source: ViewSource, preci
 def _in_memory(
     teacher: ModelSpec, student: ModelSpec, source: ViewSource, *, precision: torch.dtype, layout: Any
 ) -> Iterator[None]:
-    net, guide, optimizer = _models(teacher, student)
+    net, guide, optimizer = _models(teacher, student, source.device)
     net, guide = net.to(memory_format=layout), guide.to(memory_format=layout)
     epoch = 0
     while True:
         epoch += 1
-        views, order = source.views(0, epoch), batch_order(source.num_samples, 0, epoch)
+        views, order = source.views(0, epoch), batch_order(source.num_samples, 0, epoch).to(source.device)
         for start in range(0, source.num_samples // BATCH * BATCH, BATCH):
             indices = order[start : start + BATCH]
             inputs = views.batch(indices).contiguous(memory_format=layout)
-            with torch.autocast("cpu", dtype=precision, enabled=precision is not torch.float32):
+            with torch.autocast(source.device.type, dtype=precision, enabled=precision is not torch.float32):
                 with torch.no_grad():
                     soft = guide(inputs)
                 logits = net(inputs)
@@ -93,8 +102,10 @@ def _in_memory(
             yield
 
 
-def _models(teacher: ModelSpec, student: ModelSpec) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
-    net, guide = build_model(student, seed=0).train(), build_model(teacher, seed=1).eval()
+def _models(
+    teacher: ModelSpec, student: ModelSpec, device: torch.device
+) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
+    net, guide = build_model(student, seed=0).train().to(device), build_model(teacher, seed=1).eval().to(device)
     return net, guide, torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
 
 

@@ -50,6 +50,9 @@ class Watcher:
     def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
         self.epochs.append(point.epoch)
 
+    def stage_left(self, spec: StageSpec) -> None:
+        pass
+
     def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
         if reused:
             self.reused.append(spec.fingerprint)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -17,21 +19,21 @@ MODELS = [make_stage(make_dataset(), name).student for name in ("plain4", "plain
 def test_bfloat16_is_taken_only_where_it_is_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, share: float, chosen: str
 ) -> None:
-    def seconds(net: nn.Module, images: torch.Tensor, name: str) -> float:
-        return share if name == "bfloat16" else 1.0
+    def timed(net: nn.Module, images: torch.Tensor, name: str) -> Callable[[], float]:
+        return lambda: share if name == "bfloat16" else 1.0
 
-    monkeypatch.setattr(precision, "_pass_seconds", seconds)
+    monkeypatch.setattr(precision, "_timed_pass", timed)
     assert faster_precision(MODELS, CPU) == chosen
 
 
 def test_where_bfloat16_is_only_imitated_one_net_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[nn.Module] = []
 
-    def seconds(net: nn.Module, images: torch.Tensor, name: str) -> float:
+    def timed(net: nn.Module, images: torch.Tensor, name: str) -> Callable[[], float]:
         measured.append(net)
-        return 1.6 if name == "bfloat16" else 1.0
+        return lambda: 1.6 if name == "bfloat16" else 1.0
 
-    monkeypatch.setattr(precision, "_pass_seconds", seconds)
+    monkeypatch.setattr(precision, "_timed_pass", timed)
     assert faster_precision(MODELS, CPU) == "float32"
     assert len(set(map(id, measured))) == 1
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from tasearch.chain.run import StageBusyError, StageRunner
+from tasearch.chain.run import StageRunner
+from tasearch.chain.tasks import StageBusyError, Task
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import StageFailedError
 from tasearch.domain.result import EpochResult, FinalRow, Role, StageResult, TrialRow, TrialState, Verdict
@@ -22,6 +23,7 @@ from tasearch.worker.session import first_snapshot
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.study_plan import StudyPlan, build_plan
 from tests.factories import make_dataset
+from tests.tasks import carry_out
 
 WIGGLE = (0.000, 0.013, -0.009, 0.004, -0.006, 0.010, -0.012, 0.002)
 EVEN = {"plain4": 0.0, "resnet14": 0.0, "direct": 0.0, "NOKD": -0.1}
@@ -42,6 +44,11 @@ class Trained:
         """What training an arm on a replicate raises, one try after another."""
         self.opened_after: list[int] = []
         """For each test accuracy, how many runs of the finals had no val accuracy then."""
+
+    pack = 1
+
+    def run_tasks(self, next_task: Callable[[], Task | None]) -> None:
+        carry_out(next_task, lambda spec, wait: self.run(spec, wait=wait))
 
     def run(self, spec: StageSpec, *, wait: bool = True) -> StageResult:
         arm = arm_of(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 import pytest
 
+from tasearch.chain.tasks import Delivered, Need
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import StageFailedError
 from tasearch.domain.result import StageResult
@@ -17,11 +18,13 @@ from tasearch.domain.spec import StageSpec
 from tasearch.search.study import ChainStudy
 from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.records import Records, open_records
+from tasearch.stores.stages import StageRecords
 from tasearch.training.device import environment
 from tasearch.training.loop import InterruptedStage
-from tasearch.worker.rungs import train_wanted
+from tasearch.worker.rungs import WantedStages
 from tasearch.worker.study_plan import StudyPlan, build_plan
 from tests.factories import CPU, make_dataset
+from tests.tasks import Answer, finish
 
 
 @pytest.fixture
@@ -50,8 +53,8 @@ def study(plan: StudyPlan) -> ChainStudy:
     return study
 
 
-def running(seen: list[str]) -> Callable[[StageSpec, str], StageResult]:
-    def run(spec: StageSpec, role: str) -> StageResult:
+def running(seen: list[str]) -> Answer:
+    def run(spec: StageSpec, *, wait: bool) -> StageResult:
         seen.append(spec.label)
         return StageResult(
             fingerprint=spec.fingerprint,
@@ -65,14 +68,26 @@ def running(seen: list[str]) -> Callable[[StageSpec, str], StageResult]:
     return run
 
 
-def failing(error: Exception) -> Callable[[StageSpec, str], StageResult]:
-    def run(spec: StageSpec, role: str) -> StageResult:
+def failing(error: Exception) -> Answer:
+    def run(spec: StageSpec, *, wait: bool) -> StageResult:
         raise error
 
     return run
 
 
-def test_one_call_trains_one_stage_until_none_is_wanted(study: ChainStudy, plan: StudyPlan, records: Records) -> None:
+def train(spec: StageSpec, role: str) -> Generator[Need, Delivered, StageResult]:
+    return (yield Need(spec=spec)).result
+
+
+def train_wanted(study: ChainStudy, plan: StudyPlan, records: StageRecords, answer: Answer) -> bool:
+    """Carry out one task, if any; whether there was one."""
+    _, task = WantedStages(study, records, train).next_task(plan)
+    if task is not None:
+        finish(task, answer)
+    return task is not None
+
+
+def test_one_task_trains_one_stage_until_none_is_wanted(study: ChainStudy, plan: StudyPlan, records: Records) -> None:
     seen: list[str] = []
     while train_wanted(study, plan, records.stages, running(seen)):
         pass
@@ -110,3 +125,16 @@ def test_nothing_is_trained_when_the_budget_is_used_up(study: ChainStudy, plan: 
     seen: list[str] = []
     assert not train_wanted(study, replace(plan, settings=ended), records.stages, running(seen))
     assert seen == []
+
+
+def test_a_stage_under_way_is_not_handed_out_twice_and_no_trial_is_due_before_it_has_ended(
+    study: ChainStudy, plan: StudyPlan, records: Records
+) -> None:
+    wanted = WantedStages(study, records.stages, train)
+    begun = []
+    for _ in study.wanted_stages():
+        _, task = wanted.next_task(plan)
+        assert task is not None
+        begun.append(next(task).spec)
+    assert begun == [plan.stages.chain(chain)[-1] for chain in study.wanted_stages()]
+    assert wanted.next_task(plan) == (True, None)
