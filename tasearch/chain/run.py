@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from tasearch.data.dataset import Dataset
 from tasearch.data.splits import open_test
-from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.data.views import ViewSource, normalisation_of
+from tasearch.domain.chance import is_near_chance
 from tasearch.domain.errors import ArtifactError, LeaseLostError, StageFailedError, TasearchError
 from tasearch.domain.fingerprint import fingerprint
+from tasearch.domain.metric import in_words
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
+from tasearch.models.traits import placed
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
 from tasearch.stores.keeper import Held, LeaseKeeper
@@ -93,7 +96,7 @@ class StageRunner:
         self._keeper = keeper or LeaseKeeper(LEASE_SECONDS / 4)
         self._stores, self._dataset, self._device = stores, dataset, device
         self._owner, self._watcher, self._checkpoint_seconds = owner, watcher, checkpoint_seconds
-        self._statistics = channel_statistics(dataset.train)
+        self._statistics = normalisation_of(dataset.spec, dataset.train)
         self._data = StageData(
             train=ViewSource(dataset.train, dataset.spec, self._statistics, device),
             val=ViewSource(dataset.val, dataset.spec, self._statistics, device),
@@ -139,11 +142,12 @@ class StageRunner:
             return found, True
         if spec.distillation is not None:
             self._require(spec.distillation.teacher, wait=wait)
+        work = self._train if spec.given is None else self._adopt
         while True:
             claim = self._stores.stages.claim(spec, self._owner, LEASE_SECONDS) or self._take_over(spec, wait=wait)
             if claim is not None:
                 try:
-                    return self._train(spec, claim), False
+                    return work(spec, claim), False
                 except LeaseLostError:
                     logger.warning("the lease on %s was lost to another worker; waiting for its result", spec.label)
             found = self._find(spec)
@@ -219,6 +223,54 @@ class StageRunner:
         self._stores.checkpoints.delete(spec.fingerprint)
         return result
 
+    def _adopt(self, spec: StageSpec, claim: StageClaim) -> StageResult:
+        """Record a stage whose weights were given: nothing is trained, its accuracy on val is measured."""
+        control = _Control(spec, claim, self._stores, self._watcher)
+        self._watcher.stage_started(spec)
+        began = time.monotonic()
+        assert spec.given is not None
+        try:
+            with self._keeper.hold(control.renew) as held:
+                control.held = held
+                net = self._built(spec, self._given_weights(spec.given))
+                found = score(
+                    net, self._data.val, metric=spec.metric, precision=spec.recipe.precision, tick=control.tick
+                )
+        except LeaseLostError:
+            raise
+        except BaseException:
+            self._stores.stages.release(claim)
+            raise
+        finally:
+            self._dataset.close()
+        if is_near_chance(found, spec.data.num_classes, spec.data.num_val):
+            logger.warning(
+                "%s: val %s %.1f%% is near chance: was it trained with another normalisation (--normalize), "
+                "another order of the classes, or other images?",
+                spec.label,
+                in_words(spec.metric),
+                100 * found,
+            )
+        result = StageResult(
+            fingerprint=spec.fingerprint,
+            artifact_id=spec.given,
+            val_accuracy=found,
+            curve=(),
+            seconds=time.monotonic() - began,
+            environment=environment(self._device),
+        )
+        self._stores.stages.complete(claim, result)
+        return result
+
+    def _given_weights(self, artifact_id: str) -> bytes:
+        try:
+            return self._stores.artifacts.get(artifact_id)
+        except ArtifactError as error:
+            raise ArtifactError(
+                f"the given weights of the teacher are not stored: {error.message}",
+                hint="the same command with --teacher-checkpoint FILE puts them there again",
+            ) from error
+
     def _teacher_logits(self, spec: StageSpec, control: _Control, in_use: ExitStack) -> Callable[[int], Tensor] | None:
         """Return what gives the teacher's logits of an epoch; `in_use` keeps that epoch's table from eviction."""
         if spec.distillation is None:
@@ -272,14 +324,16 @@ class StageRunner:
                     self._stores.stages.invalidate(spec.fingerprint, row.artifact_id)
                 self._require(spec)
                 weights = self._weights(spec)
-            net = build_model(spec.student, seed=0)
-            load_weights(net, weights)
-            moved: nn.Module = net.to(self._device)
-            self._nets[spec.fingerprint] = moved.to(memory_format=torch.channels_last).eval()
+            self._nets[spec.fingerprint] = self._built(spec, weights)
             while len(self._nets) > _NETS_KEPT:
                 self._nets.popitem(last=False)
         self._nets.move_to_end(spec.fingerprint)
         return self._nets[spec.fingerprint]
+
+    def _built(self, spec: StageSpec, weights: bytes) -> nn.Module:
+        net = build_model(spec.student, seed=0)
+        load_weights(net, weights)
+        return placed(net, self._device).eval()
 
     def _weights(self, spec: StageSpec) -> bytes:
         row = self._stores.stages.find(spec.fingerprint)

@@ -26,10 +26,19 @@ class StagePlanner:
     """By model, where a recipe has other values for another family of nets."""
     kl_reduction: str = "batchmean"
     metric: str = ACCURACY
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    """By name, those that are more than a name: nets that are not ours."""
+    teacher_weights: str | None = None
+    """SHA-256 of the teacher's weights where they were given."""
 
     def recipe_of(self, name: str) -> Recipe:
         """Return what a model is trained with."""
         return self.other_recipes.get(name, self.recipe)
+
+    @property
+    def is_teacher_given(self) -> bool:
+        """Whether the teacher's weights were given."""
+        return self.teacher_weights is not None
 
     def with_precision(self, precision: str) -> StagePlanner:
         """Return the planner with every recipe at this precision."""
@@ -39,20 +48,18 @@ class StagePlanner:
 
     def model(self, name: str) -> ModelSpec:
         """Return the model with the shapes of the data."""
-        return ModelSpec(
-            name=name,
-            in_channels=self.data.channels,
-            image_size=self.data.image_size,
-            num_classes=self.data.num_classes,
-        )
+        return self.models.get(name) or named_model(name, self.data)
 
     def from_labels(self, name: str, replicate: int = SEARCH_REPLICATE) -> StageSpec:
-        """Return the stage that trains a model without a teacher."""
+        """Return the stage that trains a model without a teacher; the teacher's own where its weights were given."""
+        if self.teacher_weights is not None and name == self.teacher:
+            given = self._stage(name, None, SEARCH_REPLICATE)
+            return dataclasses.replace(given, given=self.teacher_weights)
         return self._stage(name, None, replicate)
 
     @property
     def teacher_stage(self) -> StageSpec:
-        """The given teacher: trained once, on the search replicate (invariant 9)."""
+        """The given teacher: its weights given, or trained once, on the search replicate (invariant 9)."""
         return self.from_labels(self.teacher)
 
     def chain(self, chain: ChainSpec, replicate: int = SEARCH_REPLICATE) -> tuple[StageSpec, ...]:
@@ -84,3 +91,8 @@ class StagePlanner:
             numerics_version=self.numerics_version,
             metric=self.metric,
         )
+
+
+def named_model(name: str, data: DataSpec) -> ModelSpec:
+    """Return a model with the shapes of the data."""
+    return ModelSpec(name=name, in_channels=data.channels, image_size=data.image_size, num_classes=data.num_classes)

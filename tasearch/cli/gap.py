@@ -16,10 +16,21 @@ from tasearch.domain.errors import ConfigError
 from tasearch.domain.gap import Vary
 
 _SETTINGS = (
-    *("teacher", "student", "dataset", "data_dir", "image_size", "limit_train", "augment", "tas"),
+    *("teacher", "student", "teacher_checkpoint", "pretrained", "dataset", "data_dir", "image_size", "limit_train"),
+    *("augment", "normalize", "tas"),
     *("temperatures", "kd_weights", "replicates"),
-    *("recipe", "epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "kl_reduction"),
-    *("precision", "device", "workers", "gpus", "workers_per_gpu", "threads", "checkpoint_seconds", "cache_gb"),
+    *("recipe", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "momentum", "weight_decay"),
+    *(
+        "kl_reduction",
+        "precision",
+        "device",
+        "workers",
+        "gpus",
+        "workers_per_gpu",
+        "threads",
+        "checkpoint_seconds",
+        "cache_gb",
+    ),
     *("memory_gb", "study_name", "home", "storage", "artifacts"),
 )
 

@@ -13,6 +13,7 @@ import click
 
 from tasearch.config.resolve import ENVIRONMENT_PREFIX, flag_of, resolve
 from tasearch.config.settings import Settings
+from tasearch.models.names import check_names
 
 LOCATION = ("home", "storage")
 PLACES = (*LOCATION, "artifacts")
@@ -46,8 +47,11 @@ def output_options(function: Any) -> Any:
 
 
 def settings_from(flags: dict[str, Any], study_file: str | None = None) -> Settings:
-    """Return the settings of a command line and this process's environment."""
-    return resolve(flags, os.environ, Path(study_file) if study_file else None)
+    """Return the settings of a command line and this process's environment. Raises ConfigError, ModelError."""
+    settings = resolve(flags, os.environ, Path(study_file) if study_file else None)
+    # Here and not where they are built: torch, which takes seconds, is not imported yet.
+    check_names((settings.teacher, settings.student, *(settings.tas or ())))
+    return settings
 
 
 def location_from(flags: dict[str, Any], names: Iterable[str] = LOCATION) -> Settings:
@@ -78,6 +82,9 @@ def _metavar(name: str) -> str:
         "storage": "URL",
         "artifacts": "URL",
         "tas": "A,B,...",
+        "teacher_checkpoint": "FILE",
+        "pretrained": "WHO,...",
+        "normalize": "MEANS/STDS",
         "temperatures": "T,T,...",
         "kd_weights": "W,W,...",
         "gpus": "N,N,...",

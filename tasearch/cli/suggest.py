@@ -9,8 +9,10 @@ import click
 from tasearch.cli.options import configure_logging, output_options, print_json, settings_from, settings_options
 
 _SETTINGS = (
-    *("teacher", "student", "dataset", "data_dir", "image_size", "limit_train", "augment", "metric", "tas"),
-    *("recipe", "epochs", "batch_size", "learning_rate", "schedule", "momentum", "weight_decay", "precision"),
+    *("teacher", "student", "teacher_checkpoint", "pretrained", "dataset", "data_dir", "image_size", "limit_train"),
+    *("augment", "normalize", "metric", "tas"),
+    *("recipe", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "momentum", "weight_decay"),
+    *("precision",),
     *("device", "threads", "checkpoint_seconds", "home", "storage", "artifacts"),
 )
 

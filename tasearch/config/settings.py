@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationInfo, field_validator
 
+from tasearch.config.normalisation import parse_normalisation
+
 
 def _comma_separated(value: Any) -> Any:
     """Accept `2,4,8` or a single number where a list is wanted; flags and environment variables are text."""
@@ -23,6 +25,9 @@ Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_comma_separat
 KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 GpuIndex = Annotated[int, Field(ge=0)]
 GpuIndices = Annotated[tuple[GpuIndex, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+Roles = Annotated[
+    tuple[Literal["teacher", "tas", "student"], ...], BeforeValidator(_comma_separated), Field(min_length=1)
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 FREE = frozenset(
@@ -58,6 +63,13 @@ class Settings(BaseModel):
             raise ValueError("no setting is true, false or empty")
         return value
 
+    @field_validator("normalize")
+    @classmethod
+    def _is_per_channel(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_normalisation(value)
+        return value
+
     @field_validator("max_replicates")
     @classmethod
     def _is_not_below_replicates(cls, value: int | None, info: ValidationInfo) -> int | None:
@@ -89,16 +101,37 @@ class Settings(BaseModel):
             raise ValueError("only --launcher ray gives out GPUs; on this machine use --gpus and --workers-per-gpu")
         return value
 
-    teacher: str = Field(description="Large model that is to be imitated, e.g. resnet110 or plain10.")
-    student: str = Field(description="Small model that is wanted, e.g. resnet8 or plain2.")
+    teacher: str = Field(
+        description="Large model that is to be imitated: resnet110, plain10, torchvision:resnet50, timm:NAME, or "
+        "package.module:function, which is called with num_classes and returns a net."
+    )
+    student: str = Field(description="Small model that is wanted, named like the teacher, e.g. resnet8 or plain2.")
+    teacher_checkpoint: str | None = Field(
+        None,
+        min_length=1,
+        description="File with the weights of a teacher that is trained already: state dict, safetensors, or a "
+        "checkpoint with an entry model or state_dict. [none: it is trained]",
+    )
+    pretrained: Roles | None = Field(
+        None,
+        description="Nets of torchvision or timm that start from published weights: any of teacher,tas,student. [none]",
+    )
     dataset: str = Field(
         "cluttered-digits", description="cluttered-digits, cifar10, cifar100, folder:PATH or a callable MODULE:NAME."
     )
     data_dir: Path | None = Field(None, description="Where datasets are kept or downloaded to. [HOME/data]")
     image_size: int | None = Field(None, ge=1, description="Height and width in pixels. [by dataset]")
     limit_train: int | None = Field(None, ge=1, description="Train on a stratified subset of N images.")
-    augment: Literal["none", "shift", "shift+flip"] | None = Field(
-        None, description="Random views in training: none, shift or shift+flip. [by recipe and dataset]"
+    augment: Literal["none", "shift", "shift+flip", "crop-flip"] | None = Field(
+        None,
+        description="Random views in training: none, shift, shift+flip, or crop-flip (random parts, scaled; for larger "
+        "images). [by recipe and dataset]",
+    )
+
+    normalize: str | None = Field(
+        None,
+        description="Mean and standard deviation of each channel, in [0, 1], e.g. 0.49,0.48,0.45/0.25,0.24,0.26 or "
+        "imagenet. [of the training images]",
     )
 
     metric: Literal["accuracy", "balanced-accuracy"] = Field(
@@ -107,7 +140,9 @@ class Settings(BaseModel):
         "classes, for imbalanced data).",
     )
 
-    tas: Names | None = Field(None, description="Candidate TAs, comma separated. [same family, at most 6]")
+    tas: Names | None = Field(
+        None, description="Candidate TAs, comma separated. [resnetN, plainN: same family, at most 6]"
+    )
     max_tas: int = Field(3, ge=0, description="Most TAs in one chain.")
     ta_from: Literal["distilled", "scratch"] = Field(
         "distilled",
@@ -156,13 +191,18 @@ class Settings(BaseModel):
     )
     epochs: int | None = Field(None, ge=1, description="Epochs of each stage. [by recipe and dataset]")
     batch_size: int = Field(128, ge=2, description="Images per step.")
-    learning_rate: FiniteFloat | None = Field(None, gt=0, description="Peak learning rate of SGD. [by recipe: 0.05]")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd or adamw.")
+    learning_rate: FiniteFloat | None = Field(
+        None, gt=0, description="Peak learning rate. [by recipe: 0.05; 0.001 with adamw]"
+    )
     schedule: Literal["cosine", "step", "constant"] | None = Field(
         None, description="Learning rate over the steps: cosine, step or constant. [by recipe: cosine after a warm-up]"
     )
-    momentum: FiniteFloat | None = Field(None, ge=0, lt=1, description="Momentum of SGD. [by recipe: 0.9]")
+    momentum: FiniteFloat | None = Field(
+        None, ge=0, lt=1, description="Momentum of SGD, beta1 of AdamW. [by recipe: 0.9]"
+    )
     weight_decay: FiniteFloat | None = Field(
-        None, ge=0, description="Weight decay. [by recipe: 0.0005, on kernels and matrices]"
+        None, ge=0, description="Weight decay, on kernels and matrices. [by recipe: 0.0005; 0.05 with adamw]"
     )
     kl_reduction: Literal["batchmean", "mean"] | None = Field(
         None,

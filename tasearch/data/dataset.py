@@ -135,7 +135,9 @@ class DataRequest:
     limit_train: int | None = None
     """Train on a stratified subset of this many images; None: all."""
     augment: str | None = None
-    """`none`, `shift` or `shift+flip`; None: the data's default."""
+    """`none`, `shift`, `shift+flip` or `crop-flip`; None: the data's default."""
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """Mean and standard deviation of each channel, in units of [0, 1]; None: those of the training images."""
     memory_bytes: int | None = None
     """Most memory that images may take; None: a share of what is free. A folder's stay in their files above it."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

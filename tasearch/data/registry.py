@@ -23,7 +23,7 @@ from tasearch.domain.dotted_path import is_dotted_path
 from tasearch.domain.errors import DataError, nearest
 from tasearch.domain.spec import DataSpec
 
-AUGMENTATIONS = ("none", "shift", "shift+flip")
+AUGMENTATIONS = ("none", "shift", "shift+flip", "crop-flip")
 FOLDER, GIVEN = "folder:PATH", "MODULE:CALLABLE"
 
 _DEFAULT_EPOCHS = {cluttered_digits.NAME: 10, "cifar10": 160, "cifar100": 160, FOLDER: 60, GIVEN: 60}
@@ -61,6 +61,7 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
         train = train.subset(limit_train(train.labels, request.limit_train, len(source.class_names)))
     train, val, test, content_hash, test_hash = _hashed(request, train, val, source.test, on_read)
     num_train, channels, image_size, _ = train.shape
+    mean, std = _normalisation(request, channels)
     spec = DataSpec(
         name=folder.name_of(request.name) if kind == FOLDER else request.name,
         content_hash=content_hash,
@@ -69,8 +70,11 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
         num_classes=len(source.class_names),
         num_train=num_train,
         num_val=len(val),
-        shift=0 if augment == "none" else padding_of(image_size),
-        flip=augment == "shift+flip",
+        shift=padding_of(image_size) if augment.startswith("shift") else 0,
+        flip=augment.endswith("flip"),
+        crop=augment == "crop-flip",
+        mean=mean,
+        std=std,
     )
     return Dataset(
         spec,
@@ -130,11 +134,21 @@ def _kind(name: str) -> str:
     raise DataError(f"unknown dataset {name!r}", hint=nearest(name, known_datasets()))
 
 
+def _normalisation(request: DataRequest, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    mean, std = request.normalisation or ((), ())
+    if mean and len(mean) != channels:
+        raise DataError(
+            f"--normalize has {len(mean)} means, the images have {channels} channels",
+            hint=f"give {channels} means and {channels} standard deviations",
+        )
+    return mean, std
+
+
 def _augmentation(request: DataRequest, kind: str) -> str:
     augment = _DEFAULT_AUGMENT[kind] if request.augment is None else request.augment
     if augment not in AUGMENTATIONS:
         raise DataError(f"unknown augmentation {augment!r}", hint=nearest(augment, list(AUGMENTATIONS)))
-    if augment == "shift+flip" and kind == cluttered_digits.NAME:
+    if augment.endswith("flip") and kind == cluttered_digits.NAME:
         raise DataError(
             f"augmentation {augment!r} is not possible for {kind}: a mirrored digit is another sign",
             hint="use --augment shift or none",

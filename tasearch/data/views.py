@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tasearch.data.crops import Crops
 from tasearch.data.dataset import AnySplit, Split, value_counts
 from tasearch.data.file_split import FileSplit
 from tasearch.domain.randomness import seed_for
@@ -48,6 +49,13 @@ def channel_statistics(split: AnySplit) -> ChannelStatistics:
     return ChannelStatistics(tuple(means), tuple(stds))
 
 
+def normalisation_of(spec: DataSpec, train: AnySplit) -> ChannelStatistics:
+    """Return what images are normalised by: what the data say, else the statistics of the training images."""
+    if spec.mean:
+        return ChannelStatistics(tuple(255 * value for value in spec.mean), tuple(255 * value for value in spec.std))
+    return channel_statistics(train)
+
+
 class ViewSource:
     """The images of a split, from which the views of any epoch are cut on a device.
 
@@ -59,7 +67,7 @@ class ViewSource:
         self.num_samples = len(split)
         self.device = device
         self.labels = split.labels.to(device)
-        self.shift, self.flip = spec.shift, spec.flip
+        self.shift, self.flip, self.crop = spec.shift, spec.flip, spec.crop
         self._size, self._channels = spec.image_size, spec.channels
         self._padded_size = spec.image_size + 2 * spec.shift
         self._row_numbers = torch.arange(self._size, device=device)
@@ -69,6 +77,11 @@ class ViewSource:
         self._mean, self._scale = mean.repeat(self._size), scale.repeat(self._size)
         self._files = split if isinstance(split, FileSplit) else None
         self._runs = self._as_runs(split.images) if isinstance(split, Split) else None
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of a view in pixels."""
+        return self._size
 
     def _as_runs(self, images: Tensor) -> Tensor:
         """Return images (uint8 (N, C, H, W)) padded, on the device, as every run of `size` pixels of a row."""
@@ -139,6 +152,7 @@ class Views:
         self._source = source
         self._corners: Tensor | None = None
         self._mirrored: Tensor | None = None
+        self._crops: Crops | None = None
         if source.shift:
             generator = torch.Generator().manual_seed(seed_for(replicate, "shift", epoch))
             corners = torch.randint(0, 2 * source.shift + 1, (2, self.num_samples), generator=generator)
@@ -147,6 +161,8 @@ class Views:
             generator = torch.Generator().manual_seed(seed_for(replicate, "flip", epoch))
             mirrored = torch.randint(0, 2, (self.num_samples,), generator=generator, dtype=torch.bool)
             self._mirrored = mirrored.to(self.device)
+        if source.crop:
+            self._crops = Crops(self.num_samples, source.image_size, replicate, epoch, self.device)
 
     def batch(self, indices: Tensor) -> Tensor:
         """Return the views of some samples (int64 (B,)): float32 (B, C, H, W), normalised per channel."""
@@ -154,7 +170,10 @@ class Views:
 
     def blocks(self, order: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield `batch` of each block of indices; images in files are decoded ahead of the block that is asked for."""
-        return self._source.view_blocks(order, self._corners, self._mirrored)
+        blocks = self._source.view_blocks(order, self._corners, self._mirrored)
+        if self._crops is None:
+            return blocks
+        return (self._crops.cut(images, indices) for images, indices in zip(blocks, order, strict=True))
 
 
 def batch_order(num_samples: int, replicate: int, epoch: int) -> Tensor:

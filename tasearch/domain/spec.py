@@ -19,11 +19,15 @@ class ModelSpec:
     """A network by name, with the shape of what goes in and comes out."""
 
     name: str
-    """`resnet20`, `plain4`, ..."""
+    """`resnet20`, `plain4`, `torchvision:resnet50`, `package.module:function`, ..."""
     in_channels: int
     image_size: int
     """Height and width in pixels."""
     num_classes: int
+    code: str = added_later("")
+    """SHA-256 over architecture and source of a net that is not ours."""
+    pretrained: str = added_later("")
+    """SHA-256 over the published weights that it starts from; empty: from random ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +46,12 @@ class DataSpec:
     """Random shift of a training view, at most this many pixels each way; 0 = none."""
     flip: bool
     """Whether training views are mirrored at random."""
+    crop: bool = added_later(False)
+    """Whether a training view is a random part of the image, scaled to its size."""
+    mean: tuple[float, ...] = added_later(())
+    """Of each channel, in units of [0, 1], for normalisation; empty: that of the training images."""
+    std: tuple[float, ...] = added_later(())
+    """Standard deviations beside `mean`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +61,11 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    """Peak learning rate of SGD."""
+    """Peak learning rate."""
     schedule: str
     """`cosine`, `step` or `constant`."""
     momentum: float
+    """Of SGD; of AdamW its beta1."""
     weight_decay: float
     precision: str
     """`float32` or `bfloat16` (autocast), resolved when the study is created."""
@@ -67,7 +78,10 @@ class Recipe:
     decayed: str = added_later("kernels")
     """What weight decay acts on: `kernels` (of convolutions and matrices), or `all` parameters."""
     initial_weights: str = added_later("he")
-    """Scheme of the weights at the start: `he` or `uniform`, as `models/initialise.py` describes them."""
+    """Scheme of the weights at the start: `he` or `uniform`, as `models/initialise.py` describes them, or `own`: as the
+    code of a net that is not ours sets them."""
+    optimizer: str = added_later("sgd")
+    """`sgd`, or `adamw` with beta2 0.999 (Loshchilov and Hutter, ICLR 2019)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +112,8 @@ class StageSpec:
     metric: str = ACCURACY
     """What its result is measured in, on val and on test; while it is `accuracy` the fingerprint is what it was before
     there was another. The weights do not depend on it."""
+    given: str | None = None
+    """SHA-256 of the weights where they were given: nothing is trained then."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -116,7 +132,9 @@ class StageSpec:
             }
             if self.distillation.kl_reduction != "batchmean":
                 distillation["kl_reduction"] = self.distillation.kl_reduction
+        given = {} if self.given is None else {"given": self.given}
         return {
+            **given,
             "student": plain(self.student),
             "distillation": distillation,
             "recipe": plain(self.recipe),
@@ -129,6 +147,8 @@ class StageSpec:
     @property
     def label(self) -> str:
         """Readable name for messages: `plain10 > plain4, temperature 4, KD weight 0.9, replicate 0`."""
+        if self.given is not None:
+            return f"{self.student.name} as given (weights {self.given[:12]})"
         if self.distillation is None:
             return f"{self.student.name} from labels, replicate {self.replicate}"
         kd = self.distillation

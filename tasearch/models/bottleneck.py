@@ -18,7 +18,6 @@ PLANS: dict[int, tuple[int, int, int, int]] = {
     50: (3, 4, 6, 3),
 }
 """Blocks of each group by depth: three layers a block, the stem and the classifier."""
-DEPTHS = tuple(PLANS)
 WIDTHS = (64, 128, 256, 512)
 """Inner channels of each group; a block gives out four times as many."""
 MIN_IMAGE_SIZE = 32

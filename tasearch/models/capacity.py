@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import ModelSpec
+from tasearch.models.inspection import inspect_net
+from tasearch.models.names import is_own
 from tasearch.models.registry import build_model, check_model, construct
 
 
@@ -16,6 +18,8 @@ from tasearch.models.registry import build_model, check_model, construct
 def num_params(spec: ModelSpec) -> int:
     """Return the number of trainable parameters. Raises ModelError where the model cannot be built."""
     check_model(spec)
+    if not is_own(spec.name):
+        return inspect_net(spec).num_params
     with torch.device("meta"):
         net = construct(spec)
     return sum(parameter.numel() for parameter in net.parameters())
@@ -25,9 +29,12 @@ def num_params(spec: ModelSpec) -> int:
 def capacity(spec: ModelSpec) -> Capacity:
     """Return parameters and multiply-accumulates of one forward pass of one image.
 
-    Counts convolutions and linear layers; biases, batch norm and ReLU not. Raises ModelError where the model cannot
-    be built.
+    Counts convolutions and linear layers (of nets that are not ours every matrix product); biases, batch norm and
+    ReLU not. Raises ModelError where the model cannot be built.
     """
+    if not is_own(spec.name):
+        check_model(spec)
+        return Capacity(num_params=num_params(spec), macs=inspect_net(spec).macs)
     net = build_model(spec, seed=0).eval()
     macs = 0
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.capacity import num_params
-from tasearch.models.registry import PAPER_RUNGS, family_members, family_of
+from tasearch.models.names import PAPER_RUNGS, family_members, family_of
 
 MAX_RUNGS = 6
 """More rungs make chains that differ by less than the noise of a run."""
@@ -18,20 +17,17 @@ MAX_RUNGS = 6
 def default_ladder(teacher: ModelSpec, student: ModelSpec) -> list[str]:
     """Return the models of one family strictly between student and teacher by `num_params`, largest first.
 
-    At most `MAX_RUNGS`, as `thin` chooses them with the paper's rungs preferred. Empty where nothing lies between.
-    Raises ModelError for an unknown model and where teacher and student are of different families.
+    At most `MAX_RUNGS`, as `thin` chooses them with the paper's rungs preferred. Empty where nothing lies between, and
+    where the two are not of one family of which there are more. Raises ModelError for an unknown model.
     """
-    if family_of(teacher.name) != family_of(student.name):
-        raise ModelError(
-            f"there is no default ladder from {student.name} up to {teacher.name}: a ladder needs one family, "
-            f"these are {family_of(student.name)} and {family_of(teacher.name)}",
-            hint="name the teacher assistants to try with --tas",
-        )
+    family = family_of(student.name)
+    if family != family_of(teacher.name) or family not in PAPER_RUNGS:
+        return []
     bounds = (num_params(student), num_params(teacher))
     sizes = {name: num_params(replace(student, name=name)) for name in family_members(student.name, teacher.name)}
     # By parameters, not by depth: on large images a deeper plain CNN can be the smaller one.
     between = {name: size for name, size in sizes.items() if bounds[0] < size < bounds[1]}
-    return thin(between, bounds=bounds, preferred=PAPER_RUNGS[family_of(student.name)])
+    return thin(between, bounds=bounds, preferred=PAPER_RUNGS[family])
 
 
 def thin(

@@ -42,8 +42,6 @@ HUNDRED_CLASS_BOOK = {
     8: Plan(((32, 32), (64, 64), (128, 128), (256, 256)), hidden=(64,)),
     10: Plan(((32, 32), (64, 64), (128, 128), (256, 256, 256, 256)), hidden=(512,)),
 }
-DEPTHS = tuple(TEN_CLASS_BOOK)
-"""Depths that exist, smallest first."""
 
 
 def plan(depth: int, num_classes: int) -> Plan:

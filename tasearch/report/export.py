@@ -25,7 +25,7 @@ from tasearch.report.figure_data.response import ResponseCell, response_info
 from tasearch.report.landscape import to_json as landscape_json
 from tasearch.report.ranking import RankedChain, ranked_chains
 from tasearch.report.stages import StageRecord, stage_records
-from tasearch.report.view import StudyView, counts, headline, heuristic_line
+from tasearch.report.view import StudyView, counts, given_line, headline, heuristic_line
 from tasearch.search.importance import Importance
 
 SCHEMA = 1
@@ -64,6 +64,7 @@ def report_json(view: StudyView) -> str:
         },
         "headline": headline(view),
         "heuristic": heuristic_line(view),
+        "given_teacher": given_line(view),
         "verdict": view.verdict,
         "models": model_rows(view),
         "latency": view.latency,

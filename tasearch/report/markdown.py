@@ -12,7 +12,7 @@ from tasearch.report.figure_data.cost import CostInfo, cost_info
 from tasearch.report.figure_data.models import model_rows
 from tasearch.report.figure_data.response import response_info
 from tasearch.report.ranking import RankedChain, ranked_chains
-from tasearch.report.view import StudyView, counts, headline, heuristic_line, latency_line
+from tasearch.report.view import StudyView, counts, given_line, headline, heuristic_line, latency_line
 
 RANKED = 12
 """Chains that are listed; CSV has all."""
@@ -51,7 +51,8 @@ def _compared(view: StudyView) -> str:
     ]  # fmt: skip
     best = view.ranking[:1]
     rows += [("best chain of the search", row.chain.label, wording.percent(row.val_accuracy)) for row in best]
-    return _table(("", "", f"val {view.measure}"), rows, right=(2,))
+    given = given_line(view)
+    return _table(("", "", f"val {view.measure}"), rows, right=(2,)) + ("" if given is None else f"\n\n{_text(given)}")
 
 
 def _model(name: str, num_params: int) -> str:

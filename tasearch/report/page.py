@@ -22,7 +22,7 @@ from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figures import figures
 from tasearch.report.figures.look import DARK
 from tasearch.report.ranking import ranked_chains, test_interval
-from tasearch.report.view import StudyView, counts, headline, latency_line, race_looks
+from tasearch.report.view import StudyView, counts, given_line, headline, latency_line, race_looks
 from tasearch.report.writing import write_text
 from tasearch.stores.home import REPORT_NAME
 
@@ -61,6 +61,7 @@ def render_page(view: StudyView) -> str:
     return environment.get_template("page.html").render(
         view=view,
         headline=headline(view),
+        given_line=given_line(view),
         count=counts(view.trials),
         ranking=ranking[:MOST_LISTED],
         num_ranked=len(ranking),

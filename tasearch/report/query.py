@@ -149,6 +149,8 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
         num_train=config["data"]["num_train"],
         num_val=config["data"]["num_val"],
         num_test=config["num_test"],
+        num_classes=config["data"]["num_classes"],
+        given_teacher=row.identity.get("teacher_weights"),
         epochs=config["recipe"]["epochs"],
         config={
             **{name: value for name, value in config["settings"].items() if value is not None},

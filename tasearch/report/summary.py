@@ -9,7 +9,17 @@ from pathlib import Path
 from tasearch.domain.result import ArmScore, Role, Verdict
 from tasearch.domain.spec import ChainSpec
 from tasearch.report import wording
-from tasearch.report.view import ChainSummary, StudyView, best, counts, headline, heuristic_line, race_looks, score_of
+from tasearch.report.view import (
+    ChainSummary,
+    StudyView,
+    best,
+    counts,
+    given_line,
+    headline,
+    heuristic_line,
+    race_looks,
+    score_of,
+)
 
 WIDTH = 100
 """Columns of the terminal's answer."""
@@ -34,6 +44,7 @@ def to_json(
         "trials": {"complete": count.complete, "pruned": count.pruned, "failed": count.failed},
         "best": None if leader is None else _chain_json(leader),
         "baselines": _baselines_json(view),
+        "given_teacher": given_line(view),
         "stages": {"trained": stages_trained, "reused": stages_reused},
         "ranking": [_ranked_json(summary) for summary in ranking],
         "verdict": None if view.verdict is None else _verdict_json(view.verdict),
@@ -188,8 +199,7 @@ def _baseline_lines(view: StudyView) -> list[str]:
         f"BLKD {wording.percent(None if blkd is None else blkd.val_accuracy)}{pair}, "
         f"teacher {view.teacher.name} {wording.percent(view.teacher.val_accuracy)}"
     )
-    heuristic = heuristic_line(view)
-    return [_wrap(shown), *([] if heuristic is None else [_wrap(heuristic)])]
+    return [_wrap(shown), *[_wrap(line) for line in (given_line(view), heuristic_line(view)) if line is not None]]
 
 
 def _closing_lines(view: StudyView) -> list[str]:

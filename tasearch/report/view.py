@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from tasearch.domain.chance import is_near_chance
 from tasearch.domain.landscape import Landscape
 from tasearch.domain.latency import LatencyTable
 from tasearch.domain.metric import ACCURACY, in_words
@@ -84,8 +85,11 @@ class StudyView:
     num_train: int
     num_val: int
     num_test: int
+    num_classes: int
     epochs: int
     """Per stage."""
+    given_teacher: str | None = None
+    """SHA-256 of the teacher's weights where they were given."""
     fresh_teacher: bool = False
     """Whether the finals retrain the teacher too."""
     config: Mapping[str, object]
@@ -292,3 +296,17 @@ def _failures(view: StudyView) -> str:
     said = f"{len(failed)} failed"
     reason = failed[-1].failure
     return f"{said}, the last because {reason.rstrip('.')}" if reason else said
+
+
+def given_line(view: StudyView) -> str | None:
+    """Return what is to be said of a teacher whose weights were given, None for another."""
+    if view.given_teacher is None:
+        return None
+    text = f"The teacher was given (weights SHA-256 {view.given_teacher[:12]}) and not trained here."
+    accuracy = view.teacher.val_accuracy
+    if accuracy is not None and is_near_chance(accuracy, view.num_classes, view.num_val):
+        text += (
+            f" Its val {view.measure} of {100 * accuracy:.1f}% is near chance: was it trained with another "
+            "normalisation (--normalize) or another order of the classes?"
+        )
+    return text

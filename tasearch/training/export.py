@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from tasearch.data.dataset import Dataset, Split
-from tasearch.data.views import ChannelStatistics, ViewSource, channel_statistics
-from tasearch.domain.errors import TasearchError
+from tasearch.data.views import ChannelStatistics, ViewSource, normalisation_of
+from tasearch.domain.errors import ModelError, TasearchError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.normalised import Normalised
 from tasearch.models.registry import build_model
 from tasearch.models.standalone import network_source, normalised_source
+from tasearch.models.traits import in_rows
 from tasearch.training.weights import load_weights
 
 # Shapes: N = images, K = classes, C/H/W = image channels/height/width
@@ -47,7 +48,7 @@ class Exportable:
     weights: bytes
     """safetensors, as the artifact store has them."""
     statistics: ChannelStatistics
-    """Of the training images, in units of 0..255."""
+    """What images are normalised by, in units of 0..255."""
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -94,7 +95,7 @@ class Check:
 
 def exportable(spec: ModelSpec, weights: bytes, dataset: Dataset) -> Exportable:
     """Return a student with the normalisation of the images it was trained on."""
-    return Exportable(spec=spec, weights=weights, statistics=channel_statistics(dataset.train))
+    return Exportable(spec=spec, weights=weights, statistics=normalisation_of(dataset.spec, dataset.train))
 
 
 def sample_of(model: Exportable, dataset: Dataset) -> Sample:
@@ -112,7 +113,7 @@ def sample_of(model: Exportable, dataset: Dataset) -> Sample:
     finally:
         dataset.close()
     net = model.network()
-    return Sample(images=pixels.to(torch.float32) / 255, logits=_run(net, normalised.contiguous()))
+    return Sample(images=pixels.to(torch.float32) / 255, logits=_run(net, in_rows(normalised)))
 
 
 def write(model: Exportable, format_: str, folder: Path) -> None:
@@ -168,11 +169,18 @@ def _normalised(model: Exportable) -> Normalised:
 
 
 def _program(model: Exportable) -> torch.export.ExportedProgram:
-    """Return the network as a graph of operations that takes batches of any size."""
+    """Return the network as a graph of operations that takes batches of any size. Raises ModelError."""
     spec = model.spec
     example = torch.zeros(2, spec.in_channels, spec.image_size, spec.image_size)
     batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(_normalised(model), (example,), dynamic_shapes={INPUT: {0: batch}})
+    try:
+        program = torch.export.export(_normalised(model), (example,), dynamic_shapes={INPUT: {0: batch}})
+    except Exception as error:  # whatever in a user's code is no graph of tensors
+        raise ModelError(
+            f"{spec.name} cannot be written as a graph that takes any number of images: {type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0]}",
+            hint="in its forward, write x.size(0) for len(x) and no branches on values; or use --format safetensors",
+        ) from error
     for node in program.graph.nodes:
         # Where in whose folders it was defined: nobody else's business.
         node.meta.pop("stack_trace", None)
@@ -181,21 +189,22 @@ def _program(model: Exportable) -> torch.export.ExportedProgram:
 
 def _write_safetensors(model: Exportable, folder: Path) -> None:
     weights_name, module_name = FILES[SAFETENSORS]
-    source, expression = network_source(model.spec)
+    source = network_source(model.spec)
     (folder / weights_name).write_bytes(model.weights)
     text = _MODULE.format(
-        network=source.rstrip(),
+        needs=" ".join(("torch", "safetensors", *source.packages)),
+        network=source.text.rstrip(),
         normalised=normalised_source().rstrip(),
         mean=model.mean,
         std=model.std,
-        expression=expression,
+        expression=source.expression,
         weights=weights_name,
     )
     (folder / module_name).write_text(text, encoding="utf-8")
 
 
 _MODULE = '''\
-# Written by `tasearch export`; needs torch and safetensors, not tasearch.
+# Written by `tasearch export`; needs no tasearch: pip install {needs}
 #
 #     from model import load
 #     logits = load()(images)  # images: float32 (N, C, H, W) in [0, 1]
@@ -206,10 +215,11 @@ _MODULE = '''\
 from pathlib import Path  # noqa: E402
 
 import torch  # noqa: E402
+from torch import Tensor  # noqa: E402, F811
 from safetensors.torch import load_file  # noqa: E402
 
 MEAN = {mean!r}
-"""Of each channel of the training images, in units of [0, 1]."""
+"""Of each channel, in units of [0, 1]."""
 STD = {std!r}
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from tasearch.data.views import ViewSource, batch_order
+from tasearch.models.traits import as_input
 
 BLOCK = 256
 """Images that share the statistics of a batch norm."""
@@ -50,17 +51,17 @@ def loss_plane(
     the stored ones belong to the centre and would add a rise that is no property of the weights. `net` stays as it is;
     `tick` is called at every point and may raise to stop.
     """
-    net = copy.deepcopy(net).train()
+    # Only batch norms as in training: dropout would draw anew at every point.
+    net = copy.deepcopy(net).eval()
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
             module.momentum = 0.0  # The statistics of a block are used and not kept.
     count = min(num_images, source.num_samples)
     size = min(BLOCK, count)
     order = batch_order(source.num_samples, 0, 0)[: count // size * size].to(source.device)
     blocks = order.view(-1, size)
-    images = [
-        block.contiguous(memory_format=torch.channels_last) for block in source.plain_blocks(list(blocks.unbind(0)))
-    ]
+    images = [as_input(block, net) for block in source.plain_blocks(list(blocks.unbind(0)))]
     weights = {name: weight.detach() for name, weight in net.named_parameters()}
     one, other = directions
 

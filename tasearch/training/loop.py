@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +18,10 @@ from tasearch.domain.errors import DataError, StageFailedError
 from tasearch.domain.randomness import seed_for
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
+from tasearch.models.ambient import seeded
+from tasearch.models.names import is_own
 from tasearch.models.registry import build_model
+from tasearch.models.traits import as_input, placed
 from tasearch.training.device import autocast
 from tasearch.training.evaluate import score
 from tasearch.training.loss import kd_loss
@@ -26,6 +30,7 @@ from tasearch.training.weights import Checkpoint, all_finite, capture, restore, 
 
 NUMERICS_VERSION = 1
 """Raised by any change that alters the weights a stage ends with."""
+ADAMW_BETA2 = 0.999
 
 
 class InterruptedStage(Exception):  # noqa: N818
@@ -123,7 +128,7 @@ class _Run:
         self.teacher_logits = teacher_logits
         seed = seed_for(spec.replicate, f"init {spec.student.name}")
         net = build_model(spec.student, seed, spec.recipe.initial_weights)
-        self.net: nn.Module = net.to(device=device).to(memory_format=torch.channels_last)
+        self.net = placed(net, device)
         self.optimizer = _optimizer(self.net, spec)
         self.steps = steps_per_epoch(spec.data.num_train, spec.recipe.batch_size)
         self.epoch, self.step = 1, 0
@@ -187,8 +192,8 @@ class _Run:
             group["lr"] = rate
 
     def _loss(self, images: Tensor, indices: Tensor, table: Tensor | None) -> Tensor:
-        with autocast(self.device, self.spec.recipe.precision):
-            logits = self.net(images.contiguous(memory_format=torch.channels_last))
+        with self._draws(), autocast(self.device, self.spec.recipe.precision):
+            logits = self.net(as_input(images, self.net))
         logits, targets = logits.float(), self.data.train.labels[indices]
         kd = self.spec.distillation
         if kd is None or table is None:
@@ -202,6 +207,16 @@ class _Run:
             kd_weight=kd.kd_weight,
             kl_reduction=kd.kl_reduction,
         )
+
+    def _draws(self) -> AbstractContextManager[None]:
+        """Return what a step's dropout and the like draw under: a pure function of replicate, epoch and step.
+
+        Nets of ours draw nothing.
+        """
+        name = self.spec.student.name
+        if is_own(name):
+            return nullcontext()
+        return seeded(seed_for(self.spec.replicate, f"draws {name} step {self.step}", self.epoch), self.device)
 
     def check_finite(self) -> float:
         """Return the mean loss of the epoch so far. Raises StageFailedError where it or a weight is not finite.
@@ -233,12 +248,15 @@ class _Run:
 
 
 def _optimizer(net: nn.Module, spec: StageSpec) -> torch.optim.Optimizer:
-    """SGD; unless the recipe says `all`, weight decay is on kernels and matrices, not on biases or batch norm."""
+    """Return SGD or AdamW; weight decay is on kernels and matrices, not on biases or batch norm, unless `all`."""
     recipe = spec.recipe
     decayed = [p for p in net.parameters() if p.ndim >= 2 or recipe.decayed == "all"]
     others = [p for p in net.parameters() if p.ndim < 2 and recipe.decayed != "all"]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, ADAMW_BETA2), foreach=True)
     return torch.optim.SGD(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        groups,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov and recipe.momentum > 0,

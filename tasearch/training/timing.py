@@ -15,6 +15,7 @@ from tasearch.data.views import ChannelStatistics, ViewSource
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import Distillation, StageSpec
 from tasearch.models.registry import build_model
+from tasearch.models.traits import placed
 from tasearch.training.evaluate import logits_table
 from tasearch.training.loop import StageData, fit
 
@@ -62,7 +63,7 @@ def speed_of(spec: StageSpec, dataset: Dataset, statistics: ChannelStatistics, d
         distillation=Distillation(teacher=spec, temperature=4.0, kd_weight=0.9),
     )
     table = torch.zeros(count, spec.data.num_classes, dtype=torch.float16)
-    net = build_model(spec.student, seed=0).to(device).to(memory_format=torch.channels_last)
+    net = placed(build_model(spec.student, seed=0), device)
     views = data.train.views(0, 1)
     precision = spec.recipe.precision
 

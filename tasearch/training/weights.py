@@ -41,7 +41,7 @@ class Checkpoint:
     seconds: float
     """Training time so far."""
     tensors: dict[str, Tensor]
-    """`net.*` and `momentum.*`."""
+    """`net.*`, and what the optimizer keeps: `momentum.*`, of AdamW `exp_avg.*`, `exp_avg_sq.*` and `step.*`."""
 
     def to_bytes(self) -> bytes:
         """Return the checkpoint as safetensors with its counters in the metadata."""
@@ -70,27 +70,32 @@ class Checkpoint:
 
 
 _COUNTERS = "counters.json"
+_OF_OPTIMIZER = {"momentum_buffer": "momentum", "exp_avg": "exp_avg", "exp_avg_sq": "exp_avg_sq", "step": "step"}
+"""What an optimizer keeps of a parameter, and its name in a checkpoint."""
 
 
 def capture(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return copies of the net's state and of the momentum buffers."""
+    """Return copies of the net's state and of what the optimizer keeps."""
     tensors = {f"net.{name}": _stored(tensor) for name, tensor in net.state_dict().items()}
     for name, parameter in net.named_parameters():
-        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = _stored(momentum)
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if value is not None:
+                tensors[f"{_OF_OPTIMIZER[key]}.{name}"] = _stored(value)
     return tensors
 
 
 def restore(tensors: dict[str, Tensor], net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Put back what `capture` took."""
-    prefix = "net."
-    net.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+    of_net = "net."
+    net.load_state_dict({n.removeprefix(of_net): t for n, t in tensors.items() if n.startswith(of_net)})
     for name, parameter in net.named_parameters():
-        momentum = tensors.get(f"momentum.{name}")
-        if momentum is not None:
-            buffer = torch.empty_like(parameter, memory_format=torch.preserve_format)
-            optimizer.state[parameter]["momentum_buffer"] = buffer.copy_(momentum)
+        for key, prefix in _OF_OPTIMIZER.items():
+            value = tensors.get(f"{prefix}.{name}")
+            if value is None:
+                continue
+            if key != "step":
+                value = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value)
+            optimizer.state[parameter][key] = value
 
 
 def _stored(tensor: Tensor) -> Tensor:

@@ -42,7 +42,8 @@ def study_cost(plan: StudyPlan) -> StudyCost:
     pair = plan.space.default_pair
     return StudyCost(
         capacities=plan.capacities,
-        baselines=stage(plan.space.teacher, None) + stage(plan.space.student, None),
+        baselines=(0 if plan.stages.is_teacher_given else stage(plan.space.teacher, None))
+        + stage(plan.space.student, None),
         trial=fmean(chain(plan.space.build(list(tas), *pair)) for tas in plan.space.paths()),
     )
 

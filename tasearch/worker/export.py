@@ -15,10 +15,22 @@ from tasearch.domain.errors import ConfigError, nearest
 from tasearch.domain.latency import latency_tables
 from tasearch.domain.result import Interval
 from tasearch.domain.spec import StageSpec
+from tasearch.models.standalone import network_source
 from tasearch.search.winner import Choice
 from tasearch.stores.delivery import delivered
 from tasearch.stores.studies import StudyRow
-from tasearch.training.export import FILES, ONNX, Check, Exportable, Sample, check, exportable, sample_of, write
+from tasearch.training.export import (
+    FILES,
+    ONNX,
+    SAFETENSORS,
+    Check,
+    Exportable,
+    Sample,
+    check,
+    exportable,
+    sample_of,
+    write,
+)
 from tasearch.worker.model_card import card
 from tasearch.worker.stored_study import StoredStudy, recorded_stage, weights_of
 
@@ -85,7 +97,11 @@ def _facts(
     return {
         "study_name": row.study_name,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": {"name": spec.student.name, **config["capacities"][spec.student.name]},
+        "model": {
+            "name": spec.student.name,
+            **config["capacities"][spec.student.name],
+            "needs": _needs(model, request),
+        },
         "latency": _latency(row, spec.student.name),
         "arm": choice.arm,
         "role": None if choice.role is None else choice.role.value,
@@ -120,7 +136,7 @@ def _facts(
             "range": [0.0, 1.0],
         },
         "output": {"name": "logits", "type": "float32", "shape": ["N", data.num_classes]},
-        "normalisation": {"mean": list(model.mean), "std": list(model.std), "inside": True},
+        "normalisation": {"mean": list(model.mean), "std": list(model.std), "inside": True, "given": bool(data.mean)},
         "class_names": list(study.dataset.class_names),
         "recipe": config["recipe"],
         "environment": None if stage.environment is None else dataclasses.asdict(stage.environment),
@@ -142,6 +158,14 @@ def _latency(row: StudyRow, model: str) -> dict[str, Any] | None:
         "torch_version": place.torch_version,
         "timings": [dataclasses.asdict(timing) for timing in place.models.get(model, ())],
     }
+
+
+def _needs(model: Exportable, request: ExportRequest) -> dict[str, Any]:
+    """Return what has to be there to load the format safetensors, beside its files."""
+    if SAFETENSORS not in request.formats:
+        return {"packages": [], "own_code": None}
+    source = network_source(model.spec)
+    return {"packages": ["torch", "safetensors", *source.packages], "own_code": source.own_code}
 
 
 def _interval(value: Interval | None) -> dict[str, float | int | None] | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from tasearch.data.dataset import Dataset
-from tasearch.data.views import channel_statistics
+from tasearch.data.views import normalisation_of
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import ChainSpec, StageSpec
 from tasearch.search.rehearsal import rehearse
 from tasearch.training.timing import ModelSpeed, speed_of
-from tasearch.worker.study_plan import StudyPlan
+from tasearch.worker.study_plan import StudyPlan, no_ladder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class Forecast:
     finals_seconds: float
     """Of the first look; every further replicate costs its share again."""
     workers: int
+    no_ladder: str | None
+    """Why there are no candidate TAs, where there are none."""
 
     @property
     def seconds(self) -> float:
@@ -74,6 +76,7 @@ def forecast(plan: StudyPlan, dataset: Dataset, device: torch.device, workers: i
         search_seconds=_seconds(search, speeds) / workers,
         finals_seconds=_seconds(finals, speeds) / workers,
         workers=workers,
+        no_ladder=None if plan.space.ladder else no_ladder(plan),
     )
 
 
@@ -86,7 +89,7 @@ def predicted_seconds(stages: Sequence[StageSpec], plan: StudyPlan, dataset: Dat
 
 
 def _speeds(names: Iterable[str], plan: StudyPlan, dataset: Dataset, device: torch.device) -> dict[str, ModelSpeed]:
-    statistics = channel_statistics(dataset.train)
+    statistics = normalisation_of(dataset.spec, dataset.train)
     return {name: speed_of(plan.stages.from_labels(name), dataset, statistics, device) for name in sorted(names)}
 
 
@@ -106,6 +109,8 @@ def _seconds(stages: Iterable[StageSpec], speeds: Mapping[str, ModelSpeed]) -> f
     total = 0.0
     tables: set[tuple[str, int]] = set()
     for spec in stages:
+        if spec.given is not None:
+            continue
         speed, epochs = speeds[spec.student.name], spec.recipe.epochs
         total += epochs * (spec.data.num_train * speed.train + spec.data.num_val * speed.forward)
         if spec.distillation is None:
@@ -125,6 +130,7 @@ def forecast_lines(found: Forecast) -> list[str]:
     return [
         f"study {found.study_name}: nothing was created",
         f"models (parameters): {models}",
+        *([] if found.no_ladder is None else [f"no TAs ({found.no_ladder}): only direct distillation is tuned"]),
         f"search space: {found.num_paths} paths, {found.num_chains:,} chains",
         f"search: {found.trials} trials, about {found.search_stages} distinct stages "
         f"({saved:.1f} times fewer than {found.search_stages_unshared} without reuse)",

@@ -15,6 +15,7 @@ from tasearch.domain.fingerprint import fingerprint
 from tasearch.domain.gap import Series, Vary
 from tasearch.domain.result import FinalRow
 from tasearch.domain.spec import StageSpec
+from tasearch.models.names import short
 from tasearch.search.gap import ROUND, GapArm, gap_arms, planned_rows
 from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, Pair
 from tasearch.stores.keeper import LeaseKeeper
@@ -59,9 +60,17 @@ def gap_plan(plan: StudyPlan, vary: Vary) -> StudyPlan:
             f"no model lies between {plan.space.student} and {plan.space.teacher}: there is nothing to vary",
             hint="choose a larger --teacher or a smaller --student, or name models with --tas",
         )
+    if vary is Vary.TEACHER and plan.stages.is_teacher_given:
+        raise ConfigError(
+            "--teacher-checkpoint with --vary teacher: teachers of other sizes are trained here, so their difference "
+            "from a given one would not be one of size",
+            hint="leave --teacher-checkpoint out, or use --vary student or --vary ta",
+        )
     identity = {**plan.identity, "gap": vary.value}
     space = plan.space
-    name = f"gap-{vary}-{space.teacher}-{space.student}-{plan.stages.data.name}-{fingerprint(identity)[:8]}"
+    name = (
+        f"gap-{vary}-{short(space.teacher)}-{short(space.student)}-{plan.stages.data.name}-{fingerprint(identity)[:8]}"
+    )
     return dataclasses.replace(plan, identity=identity, study_name=plan.settings.study_name or name)
 
 
@@ -88,6 +97,7 @@ class GapSession(Session):
                 self._register(records, joins=joins)
             check_code(records, self.plan.study_name, current_owner(), joins=joins)
             check_shared(records, self.plan.study_name, self.artifacts, current_owner(), joins=joins)
+            self.teacher.store(self.artifacts)
             self.home.prepare()
             self.stop.is_watched = True
             work = functools.partial(_work, self.vary)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from tasearch.data.views import ViewSource, channel_statistics
+from tasearch.data.views import ViewSource, normalisation_of
 from tasearch.domain.errors import ArtifactError, StorageError
 from tasearch.domain.landscape import Student, Surface, grid
 from tasearch.domain.randomness import seed_for
 from tasearch.models.registry import build_model
+from tasearch.models.traits import placed
 from tasearch.stores.records import Records
 from tasearch.training.landscape import filter_normalised_direction, loss_plane
 from tasearch.training.loop import InterruptedStage
@@ -34,7 +35,7 @@ def surfaces_of(
     refuse_changed_identity(name, stored.identity, session.plan.identity)
     session.plan = session.plan.with_precision(stored.config["recipe"]["precision"])
     train = session.dataset.train
-    source = ViewSource(train, session.dataset.spec, channel_statistics(train), session.device)
+    source = ViewSource(train, session.dataset.spec, normalisation_of(session.dataset.spec, train), session.device)
     session.stop.is_watched = True
 
     def tick() -> None:
@@ -71,5 +72,4 @@ def _net(session: Session, records: Records, student: Student) -> torch.nn.Modul
         )
     net = build_model(spec.student, seed=0)
     load_weights(net, session.artifacts.get(row.artifact_id))
-    moved: torch.nn.Module = net.to(session.device)
-    return moved.to(memory_format=torch.channels_last)
+    return placed(net, session.device)

@@ -12,7 +12,7 @@ from tasearch.training.export import ONNX, SAFETENSORS, TORCH_EXPORT
 
 _LOADING = {
     SAFETENSORS: """\
-`model.safetensors` and `model.py` (PyTorch; `pip install torch safetensors`), in this folder:
+`model.safetensors` and `model.py` (PyTorch; `pip install {packages}`), in this folder{own_code}:
 
 ```python
 import torch
@@ -43,6 +43,10 @@ session = onnxruntime.InferenceSession("model.onnx")
 ```
 """,
 }
+
+OWN_CODE = """.
+The network is built by your own function `{name}`: its module must be importable there. The other formats need no code
+of yours. Then"""
 
 
 def card(facts: Mapping[str, Any]) -> str:
@@ -140,13 +144,19 @@ def _usage(facts: Mapping[str, Any]) -> str:
     _, *shape = facts["input"]["shape"]
     numbers = facts["normalisation"]
     shown = ", ".join(str(size) for size in shape)
-    loading = "\n".join(_LOADING[format_].format(shape=shown) for format_ in facts["formats"])
+    whose = "" if numbers["given"] else " of the training images"
+    needs = facts["model"]["needs"]
+    own = "" if needs["own_code"] is None else OWN_CODE.format(name=needs["own_code"])
+    packages = " ".join(needs["packages"])
+    loading = "\n".join(
+        _LOADING[format_].format(shape=shown, packages=packages, own_code=own) for format_ in facts["formats"]
+    )
     rows = "\n".join(f"| {index} | {escaped(name)} |" for index, name in enumerate(facts["class_names"]))
     return f"""## Use
 
 Input `images`: float32 (N, {shown}), any N, values in [0, 1] as torchvision's `ToTensor` gives them. Output `logits`:
 float32 (N, {facts["output"]["shape"][1]}), one column per class. Normalisation is inside: mean
-{_numbers(numbers["mean"])} and standard deviation {_numbers(numbers["std"])} of the channels of the training images.
+{_numbers(numbers["mean"])} and standard deviation {_numbers(numbers["std"])} of the channels{whose}.
 Do not normalise before.
 
 {loading}

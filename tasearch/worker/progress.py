@@ -130,7 +130,8 @@ class Progress:
         self.update(stage=None, **counts)
         if not reused:
             took = f"{result.seconds:.1f} s"
-            self.say(f"trained {spec.label}: val {in_words(spec.metric)} {100 * result.val_accuracy:.1f}%, {took}")
+            done = "trained" if spec.given is None else "measured"
+            self.say(f"{done} {spec.label}: val {in_words(spec.metric)} {100 * result.val_accuracy:.1f}%, {took}")
 
     def close(self) -> None:
         """Withdraw the worker from the list of live ones."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores
-from tasearch.domain.errors import ArtifactError, StorageError
+from tasearch.domain.errors import ArtifactError, ConfigError, StorageError
 from tasearch.domain.result import Environment, EpochResult, StageResult
 from tasearch.domain.spec import ChainSpec, StageSpec
 from tasearch.stores.artifacts import ArtifactStore
@@ -112,6 +112,11 @@ def reproduce(
     no more, ArtifactError where the teacher's weights cannot be had, InterruptedStage, StageFailedError.
     """
     teacher = study.plan.stages.teacher_stage
+    if with_teacher and teacher.given is not None:
+        raise ConfigError(
+            "--with-teacher: the teacher of this study was given with its weights, so there is nothing to train again",
+            hint="leave --with-teacher out",
+        )
     specs = [*([teacher] if with_teacher else []), *study.plan.stages.chain(chain)]
     before = [recorded_stage(study, spec).result() for spec in specs]
     if device is None:

@@ -41,6 +41,7 @@ from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
+from tasearch.worker.given_teacher import given_teacher
 from tasearch.worker.latency import measure_latencies
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
@@ -50,7 +51,7 @@ from tasearch.worker.same_code import check_code
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.stored_study import data_request
-from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
+from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, no_ladder, refuse_changed_identity
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
 _GO_ON = "the same command then goes on where this one stopped"
@@ -107,7 +108,10 @@ class Session:
         self._guard = DataFolderGuard(data_dir)
         with self._guard.undone_if_refused():
             self.dataset = self._load(data_dir)
-            self.plan = build_plan(settings, self.dataset)
+            self.teacher = given_teacher(settings, self.dataset.spec, self.artifacts)
+            # From here on the teacher is its weights, not a file that other processes may not have.
+            self.settings = self.teacher.settings
+            self.plan = build_plan(self.settings, self.dataset)
 
     def run(
         self, *, announce: bool = True, joins: bool = False, search_ended: Callable[[], None] = lambda: None
@@ -132,6 +136,7 @@ class Session:
                 # Only now: a database that cannot be used leaves nothing behind among the artifacts.
                 check_code(records, self.plan.study_name, current_owner(), joins=joins)
                 check_shared(records, self.plan.study_name, self.artifacts, current_owner(), joins=joins)
+                self.teacher.store(self.artifacts)
             except BaseException:
                 study.close()
                 raise
@@ -139,7 +144,8 @@ class Session:
                 self._note_budget(records, study, announce=announce)
             # Only now: a database or a study that cannot be used leaves no folders behind.
             self.home.prepare()
-            for text in opening_lines(self.plan, self.dataset, self.device, self.workers) if announce else ():
+            opening = opening_lines(self.plan, self.dataset, self.device, self.workers)
+            for text in (*opening, *self.teacher.remarks) if announce else ():
                 self.display.line(text)
             self.stop.is_watched = True
             if not joins:
@@ -178,6 +184,7 @@ class Session:
             self.home.prepare()
             self.stop.is_watched = True
             watcher = SuggestionWatcher(self.display, self.stop)
+            self.teacher.store(self.artifacts)
             plan = self.plan.with_precision(self._resolved_precision(records))
             return suggest(plan, self._runner(records, current_owner(), watcher), watcher)
         finally:
@@ -415,7 +422,7 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         *([named] if named else []),
         f"TA candidates: {ladder}, at most {space.most_tas} in a chain"
         if ladder
-        else f"no model lies between {space.student} and {space.teacher}: only direct distillation is tuned",
+        else f"no TAs ({no_ladder(plan)}): only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
         f"{recipe.epochs} epochs a stage, {finals}",
         f"on {environment(device).device}, workers: {workers}, CPU threads of each: {torch.get_num_threads()}, "

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tasearch.config.normalisation import parse_normalisation
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import DataRequest, Dataset
 from tasearch.data.registry import load_dataset
@@ -21,7 +22,7 @@ from tasearch.stores.shared_artifacts import place_of, token_of
 from tasearch.stores.stages import StageRow, StageState
 from tasearch.stores.studies import StudyRow
 from tasearch.worker.refusal import DataFolderGuard
-from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan, identity_difference
+from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan, identity_difference, refuse_other_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ def data_request(
         image_size=settings.image_size,
         limit_train=settings.limit_train,
         augment=augment_of(settings),
+        normalisation=None if settings.normalize is None else parse_normalisation(settings.normalize),
         memory_bytes=None if settings.memory_gb is None else int(settings.memory_gb * 1e9),
         device=device,
         objects=objects,
@@ -110,6 +112,7 @@ def weights_of(study: StoredStudy, spec: StageSpec) -> bytes:
 
 def _refuse_others(row: StudyRow, plan: StudyPlan) -> None:
     """Raise ConfigError where the data here, or this version's way to train, are not those of the study."""
+    refuse_other_code(row.study_name, row.identity, plan.identity)
     difference = identity_difference(row.identity, plan.identity)
     if not difference:
         return

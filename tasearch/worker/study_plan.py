@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasearch.chain.stages import StagePlanner
+from tasearch.chain.stages import StagePlanner, named_model
 from tasearch.config.recipes import PRESETS
 from tasearch.config.resolve import flag_of
 from tasearch.config.settings import Settings
@@ -20,13 +20,19 @@ from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
+from tasearch.models.inspection import identified
 from tasearch.models.ladder import default_ladder
-from tasearch.models.registry import check_model, family_of
+from tasearch.models.names import PAPER_RUNGS, family_of, is_own, short
+from tasearch.models.names import check_names as check_all_names
+from tasearch.models.registry import check_model
 from tasearch.search.pruning import Pruner, make_pruner
 from tasearch.search.sampler import ChainSampler, calibrates_tas, check_sampler, check_ta_pair
 from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, Pair, SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
+from tasearch.worker.given_teacher import stored_id
 
+ADAMW_LEARNING_RATE, ADAMW_WEIGHT_DECAY = 1e-3, 0.05
+"""Whatever the recipe: its own numbers are for SGD."""
 DEFAULT_FINALISTS = 3
 DEFAULT_MAX_REPLICATES = 20
 _MAY_CHANGE = ("trials", "timeout", "finalists", "replicates", "max_replicates", "max_retries")
@@ -98,8 +104,7 @@ class StudyPlan:
 
 def check_names(settings: Settings) -> None:
     """Raise ModelError for an unknown model, before any data are loaded."""
-    for name in (settings.teacher, settings.student, *(settings.tas or ())):
-        family_of(name)
+    check_all_names((settings.teacher, settings.student, *(settings.tas or ())))
 
 
 def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
@@ -143,7 +148,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
             else "leave --finalists out: only direct distillation can be tuned",
         )
     identity = _identity(space, stages, settings)
-    default_name = f"{settings.teacher}-{settings.student}-{data.name}-{fingerprint(identity)[:8]}"
+    default_name = f"{short(settings.teacher)}-{short(settings.student)}-{data.name}-{fingerprint(identity)[:8]}"
     return StudyPlan(
         settings=settings,
         study_name=settings.study_name or default_name,
@@ -200,7 +205,7 @@ def _with_one_ta(settings: Settings) -> Settings:
     return settings.model_copy(update={"max_tas": min(settings.max_tas, 1)})
 
 
-def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StagePlanner:
+def _planner(settings: Settings, data: DataSpec, names: Sequence[str]) -> StagePlanner:
     recipes = {name: recipe_of(settings, name) for name in names}
     recipe = recipes[settings.student]
     return StagePlanner(
@@ -211,27 +216,49 @@ def _planner(settings: Settings, data: DataSpec, names: Iterable[str]) -> StageP
         other_recipes={name: other for name, other in recipes.items() if other != recipe},
         kl_reduction=settings.kl_reduction or PRESETS[settings.recipe].kl_reduction,
         metric=settings.metric,
+        models=_other_models(settings, data, names),
+        teacher_weights=settings.teacher_checkpoint and stored_id(settings.teacher_checkpoint),
     )
+
+
+def _other_models(settings: Settings, data: DataSpec, names: Sequence[str]) -> dict[str, ModelSpec]:
+    """Return the models that are more than their name. Raises ModelError where one has no published weights."""
+
+    def role(name: str) -> str:
+        return {settings.teacher: "teacher", settings.student: "student"}.get(name, "tas")
+
+    pretrained = {name for name in names if role(name) in (settings.pretrained or ())}
+    if "tas" in (settings.pretrained or ()) and not any(role(name) == "tas" for name in names):
+        raise ConfigError("--pretrained tas: there are no TAs", hint="name them with --tas, or leave tas out")
+    return {
+        name: identified(named_model(name, data), pretrained=name in pretrained)
+        for name in names
+        if name in pretrained or not is_own(name)
+    }
 
 
 def recipe_of(settings: Settings, name: str) -> Recipe:
     """Return what a model is trained with: what a flag says, else what the recipe has for its family."""
     preset = PRESETS[settings.recipe]
     family = preset.of_family(family_of(name))
+    is_adamw = settings.optimizer == "adamw"
+    rate, decay = (ADAMW_LEARNING_RATE, ADAMW_WEIGHT_DECAY) if is_adamw else (family.learning_rate, family.weight_decay)
     schedule = settings.schedule or family.schedule
-    changes = {} if schedule != "step" else {"milestones": family.milestones}
+    changes: dict[str, Any] = {} if schedule != "step" else {"milestones": family.milestones}
     return Recipe(
         epochs=settings.epochs or preset.epochs or default_epochs(settings.dataset),
         batch_size=settings.batch_size,
-        learning_rate=family.learning_rate if settings.learning_rate is None else settings.learning_rate,
+        learning_rate=rate if settings.learning_rate is None else settings.learning_rate,
         schedule=schedule,
         momentum=preset.momentum if settings.momentum is None else settings.momentum,
-        weight_decay=family.weight_decay if settings.weight_decay is None else settings.weight_decay,
+        weight_decay=decay if settings.weight_decay is None else settings.weight_decay,
         precision=settings.precision,
-        nesterov=preset.nesterov,
+        # AdamW has none: what it does not use must not tell stages apart.
+        nesterov=preset.nesterov or is_adamw,
         warmup=preset.warmup,
         decayed=preset.decayed,
-        initial_weights=family.initial_weights,
+        initial_weights=family.initial_weights if is_own(name) else "own",
+        optimizer=settings.optimizer,
         **changes,
     )
 
@@ -245,9 +272,7 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
     """Return the candidate TAs, largest first, each strictly between student and teacher."""
 
     def checked(name: str) -> ModelSpec:
-        model = ModelSpec(
-            name=name, in_channels=data.channels, image_size=data.image_size, num_classes=data.num_classes
-        )
+        model = named_model(name, data)
         check_model(model)
         return model
 
@@ -273,6 +298,17 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
     return tuple(sorted(sizes, key=lambda name: -sizes[name]))
 
 
+def no_ladder(plan: StudyPlan) -> str:
+    """Return why a study has no candidate TAs."""
+    space = plan.space
+    if plan.settings.max_tas == 0:
+        return "--max-tas 0"
+    families = {family_of(space.teacher), family_of(space.student)}
+    if len(families) == 1 and families <= set(PAPER_RUNGS):
+        return f"no model lies between {space.student} and {space.teacher}"
+    return f"{space.teacher} and {space.student} have no family from which they follow; name some with --tas"
+
+
 def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
     # Left out where it is not given: studies from before it could be given keep their identity.
     given = settings.ta_temperature is not None or settings.ta_kd_weight is not None
@@ -285,6 +321,10 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         added["kl_reduction"] = stages.kl_reduction
     if stages.metric != ACCURACY:
         added["metric"] = stages.metric
+    if stages.models:
+        added["models"] = {name: _added_to_name(model) for name, model in stages.models.items()}
+    if stages.teacher_weights is not None:
+        added["teacher_weights"] = stages.teacher_weights
     return {
         **ta_pair,
         "teacher": space.teacher,
@@ -304,6 +344,10 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
     }
 
 
+def _added_to_name(model: ModelSpec) -> dict[str, str]:
+    return {"code": model.code} | ({"pretrained": model.pretrained} if model.pretrained else {})
+
+
 def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Return one line per setting in which two identities differ: `epochs 10, now 20`."""
     before, now = dict(_flat(stored)), dict(_flat(wanted))
@@ -315,12 +359,26 @@ def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) ->
 
 def refuse_changed_identity(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise ConfigError with the difference where a study exists under this name with another configuration."""
+    refuse_other_code(study_name, stored, wanted)
     difference = identity_difference(stored, wanted)
     if difference:
         raise ConfigError(
             f"study {study_name!r} exists with another configuration: {'; '.join(difference)}",
             hint=f"choose another {flag_of('study_name')}, or repeat the configuration that it has",
         )
+
+
+def refuse_other_code(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ConfigError where a net has the name that it had, but is another."""
+    before, now = stored.get("models", {}), wanted.get("models", {})
+    for name in before.keys() & now.keys():
+        if before[name]["code"] != now[name]["code"]:
+            raise ConfigError(
+                f"{name} here is not the net of study {study_name!r}: its code or its layers differ (SHA-256 "
+                f"{now[name]['code'][:12]}, the study's {before[name]['code'][:12]})",
+                hint="use the code and the versions of libraries that the study was created with, or choose another "
+                f"{flag_of('study_name')}",
+            )
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -59,7 +59,8 @@ class SuggestionWatcher:
             self.reused += 1
             return
         self.trained += 1
-        self._display.line(f"trained {spec.label}: val {in_words(spec.metric)} {100 * result.val_accuracy:.1f}%")
+        done = "trained" if spec.given is None else "measured"
+        self._display.line(f"{done} {spec.label}: val {in_words(spec.metric)} {100 * result.val_accuracy:.1f}%")
 
 
 def suggest(plan: StudyPlan, runner: StageRunner, watcher: SuggestionWatcher) -> Suggestion:

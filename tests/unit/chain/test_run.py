@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tasearch.chain.run import StageRunner, Stores
-from tasearch.domain.errors import StageFailedError
+from tasearch.domain.errors import ArtifactError, StageFailedError
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import Distillation, StageSpec
+from tasearch.models.registry import build_model
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
 from tasearch.stores.engine import parse_storage_url
@@ -17,6 +18,7 @@ from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import open_records
 from tasearch.training.loop import InterruptedStage
+from tasearch.training.weights import weights_to_bytes
 from tests.factories import CPU, make_dataset, make_recipe, make_stage
 
 DATASET = make_dataset()
@@ -193,3 +195,20 @@ def test_test_accuracy_is_measured_on_the_trained_net(stores: Stores) -> None:
     long = make_stage(DATASET, recipe=make_recipe(epochs=8))
     runner.run(long)
     assert runner.test_accuracy(long) > 0.9
+
+
+def test_a_given_teacher_is_measured_and_not_trained(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
+    weights = weights_to_bytes(build_model(TEACHER.student, seed=1))
+    given = dataclasses.replace(TEACHER, given=stores.artifacts.put(weights))
+    runner, watcher = make_runner(stores)
+    result = runner.run(make_stage(DATASET, teacher=given))
+    teacher = runner.run(given)
+    assert (teacher.artifact_id, teacher.curve, watcher.epochs) == (given.given, (), [1, 2])
+    assert result.curve
+    assert "near chance" in caplog.text
+
+
+def test_given_weights_that_are_gone_are_asked_for(stores: Stores) -> None:
+    with pytest.raises(ArtifactError, match="given weights") as error:
+        make_runner(stores)[0].run(dataclasses.replace(TEACHER, given="a" * 64))
+    assert "--teacher-checkpoint FILE" in error.value.hint

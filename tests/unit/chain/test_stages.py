@@ -55,3 +55,22 @@ def test_a_ta_from_scratch_is_taught_by_nobody_and_teaches() -> None:
     assert ta == PLANNER.from_labels("plain4", 3)
     assert student.distillation is not None
     assert student.distillation.teacher == ta
+
+
+def test_a_given_teacher_is_its_weights_whatever_replicate_asks() -> None:
+    planner = dataclasses.replace(PLANNER, teacher_weights="a" * 64)
+    assert planner.teacher_stage.given == "a" * 64
+    assert planner.from_labels("plain10", 5) == planner.teacher_stage
+    assert planner.teacher_stage.fingerprint != PLANNER.teacher_stage.fingerprint
+    assert planner.from_labels("plain2") == PLANNER.from_labels("plain2")
+
+
+def test_students_of_different_given_teachers_are_different_stages() -> None:
+    first, second = (dataclasses.replace(PLANNER, teacher_weights=letter * 64) for letter in "ab")
+    assert first.chain(chain())[-1].fingerprint != second.chain(chain())[-1].fingerprint
+
+
+def test_a_net_that_is_more_than_its_name_is_what_the_planner_knows_of_it() -> None:
+    model = dataclasses.replace(PLANNER.model("nets:small"), code="c" * 64)
+    planner = dataclasses.replace(PLANNER, models={"nets:small": model})
+    assert planner.from_labels("nets:small").student == model

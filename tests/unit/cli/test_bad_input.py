@@ -26,7 +26,9 @@ from tests.unit.cli.conftest import SMALL, Run
         ("resnet21", "resnet8", "unknown model 'resnet21'", "resnet20 and resnet26"),
         ("plain2", "plain2", "teacher plain2 (5,114 parameters) is not larger than student plain2", "swap them"),
         ("plain2", "plain6", "teacher plain2 (5,114 parameters) is not larger than student plain6", "swap them"),
-        ("resnet14", "plain2", "no default ladder from plain2 up to resnet14", "--tas"),
+        ("mynets.make", "plain2", "unknown model 'mynets.make'", "package.module:function"),
+        ("torchvision:resnet19", "plain2", "unknown model 'torchvision:resnet19'", "resnet18"),
+        ("nowhere.nets:make", "plain2", "there is no module 'nowhere.nets'", "modules are looked for in"),
     ],
 )
 def test_a_pair_of_models_that_cannot_be_searched(

@@ -102,7 +102,7 @@ def test_open_test_returns_the_test_split(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("augment", "shift", "flip"),
-    [(None, 4, True), ("none", 0, False), ("shift", 4, False), ("shift+flip", 4, True)],
+    [(None, 4, True), ("none", 0, False), ("shift", 4, False), ("shift+flip", 4, True), ("crop-flip", 0, True)],
 )
 def test_augmentation_of_cifar(augment: str | None, shift: int, flip: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tiny(monkeypatch, augment).spec

@@ -7,14 +7,10 @@ import torch
 
 from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
-from tasearch.models.registry import (
-    PAPER_RUNGS,
-    build_model,
-    check_model,
-    family_members,
-    family_of,
-    known_models,
-)
+from tasearch.models.bottleneck import PLANS
+from tasearch.models.names import DEPTHS, PAPER_RUNGS, family_members, family_of, known_models
+from tasearch.models.plain_cnn import TEN_CLASS_BOOK
+from tasearch.models.registry import build_model, check_model
 
 
 def spec_of(name: str, *, channels: int = 3, size: int = 32, classes: int = 10) -> ModelSpec:
@@ -177,3 +173,7 @@ def test_members_of_two_families_are_refused() -> None:
 def test_known_models_and_paper_rungs_exist() -> None:
     for name in [*known_models(), *PAPER_RUNGS["resnet"], *PAPER_RUNGS["plain"]]:
         check_model(spec_of(name))
+
+
+def test_names_and_nets_have_the_same_depths() -> None:
+    assert (DEPTHS["plain"], DEPTHS["bottleneck"]) == (tuple(TEN_CLASS_BOOK), tuple(PLANS))

@@ -244,6 +244,7 @@ def make_view(**changes: object) -> StudyView:
         dataset="cluttered-digits",
         num_train=8000,
         num_val=5000,
+        num_classes=10,
         num_test=5000,
         epochs=EPOCHS,
         config={

@@ -25,7 +25,7 @@ def table(view: StudyView, name: str) -> list[dict[str, str]]:
 
 def test_json_holds_every_part_of_the_report(view: StudyView) -> None:
     assert list(answer(view)) == [
-        *("schema", "study", "headline", "heuristic", "verdict", "models", "latency"),
+        *("schema", "study", "headline", "heuristic", "given_teacher", "verdict", "models", "latency"),
         *("capacity", "paths", "finals", "ranking"),
         *("response", "importance", "progress", "curves", "landscape", "cost", "stages"),
     ]

@@ -10,6 +10,7 @@ from tasearch.report.view import (
     TrialCounts,
     best,
     counts,
+    given_line,
     headline,
     heuristic_line,
     race_looks,
@@ -171,3 +172,11 @@ def test_without_a_verdict_the_heuristic_only_names_a_ta() -> None:
 
 def test_without_tas_there_is_no_heuristic() -> None:
     assert heuristic_line(make_view_without_finals(ta_capacities={}, trials=())) is None
+
+
+def test_a_given_teacher_is_said_and_doubted_where_it_is_near_chance() -> None:
+    view = replace(make_view(), given_teacher="ab" * 32)
+    assert given_line(make_view()) is None
+    assert given_line(view) == "The teacher was given (weights SHA-256 abababababab) and not trained here."
+    guessing = replace(view, teacher=replace(view.teacher, val_accuracy=1 / view.num_classes))
+    assert "is near chance" in (given_line(guessing) or "")

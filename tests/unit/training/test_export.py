@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from tasearch.domain.errors import TasearchError
+from tasearch.data.dataset import AnySplit, Dataset, Split
+from tasearch.domain.errors import ModelError, TasearchError
 from tasearch.domain.spec import ModelSpec
+from tasearch.models.callables import register_model
 from tasearch.models.registry import build_model
 from tasearch.training import export
 from tasearch.training.export import FILES, ONNX, SAFETENSORS, TORCH_EXPORT, Exportable, Sample, exportable, sample_of
 from tasearch.training.weights import weights_to_bytes
+from tests import nets
 from tests.factories import make_dataset
 
 DATASET = make_dataset()
@@ -37,15 +41,15 @@ LOADS = {
 }
 
 
-def make_model(name: str) -> Exportable:
-    data = DATASET.spec
+def make_model(name: str, dataset: Dataset = DATASET) -> Exportable:
+    data = dataset.spec
     spec = ModelSpec(name=name, in_channels=data.channels, image_size=data.image_size, num_classes=data.num_classes)
     net = build_model(spec, seed=3)
     with torch.no_grad():
         # As after training: running statistics that are not those of the start.
         net.train()
         net(torch.rand(64, data.channels, data.image_size, data.image_size))
-    return exportable(spec, weights_to_bytes(net), DATASET)
+    return exportable(spec, weights_to_bytes(net), dataset)
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +136,43 @@ def test_the_sample_is_spread_over_val(model: Exportable, monkeypatch: pytest.Mo
     monkeypatch.setattr(export, "MOST_IMAGES", 5)
     images = sample_of(model, DATASET).images
     assert torch.equal((images * 255).round().to(torch.uint8), DATASET.val.images[[0, 9, 19, 28, 38]])  # type: ignore[union-attr]
+
+
+def larger() -> Dataset:
+    """Return images of 32 x 32: what a net for large images can take."""
+
+    def scaled(split: AnySplit) -> Split:
+        assert isinstance(split, Split)
+        return Split(split.images.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3), split.labels)
+
+    return dataclasses.replace(
+        DATASET,
+        spec=dataclasses.replace(DATASET.spec, image_size=32),
+        train=scaled(DATASET.train),
+        val=scaled(DATASET.val),
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["bottleneck14", "torchvision:squeezenet1_1", "timm:mobilenetv3_small_050", "tests.nets:small"]
+)
+def test_other_nets_are_built_by_the_code_that_they_come_from(name: str, tmp_path: Path) -> None:
+    dataset = larger()
+    model = make_model(name, dataset)
+    sample = sample_of(model, dataset)
+    for format_ in (SAFETENSORS, TORCH_EXPORT):
+        export.write(model, format_, tmp_path)
+        assert export.check(format_, tmp_path, sample).agreement == 1.0
+    assert "tasearch." not in (tmp_path / "model.py").read_text()
+
+
+def test_a_function_of_one_process_has_no_file() -> None:
+    name = register_model("exported", nets.small)
+    with pytest.raises(ModelError, match="known to one process alone"):
+        export.write(make_model(name), SAFETENSORS, Path())
+
+
+def test_code_that_is_no_graph_is_refused_with_what_to_write_instead(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be written as a graph") as error:
+        export.write(make_model("tests.nets:of_fixed_batch"), TORCH_EXPORT, tmp_path)
+    assert "x.size(0)" in error.value.hint

@@ -22,6 +22,8 @@ from tests.factories import CPU, make_dataset, make_recipe, make_stage
 DATASET = make_dataset()
 PLAIN = make_stage(DATASET)
 TAUGHT = make_stage(DATASET, teacher=make_stage(DATASET, "plain4"))
+ADAMW = make_stage(DATASET, recipe=make_recipe(optimizer="adamw", learning_rate=0.01))
+DROPS_OUT = make_stage(DATASET, "tests.nets:small", teacher=make_stage(DATASET, "plain4"))
 
 
 class Recorder:
@@ -93,8 +95,26 @@ def test_the_ambient_generator_has_no_say_and_is_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_dropout_draws_from_the_replicate_and_leaves_the_ambient_generator_alone() -> None:
+    first = digest(train(DROPS_OUT))
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    assert digest(train(DROPS_OUT)) == first
+    assert torch.equal(torch.get_rng_state(), before)
+    assert digest(train(dataclasses.replace(DROPS_OUT, replicate=1))) != first
+
+
+def test_adamw_learns() -> None:
+    assert (
+        train(dataclasses.replace(ADAMW, recipe=make_recipe(optimizer="adamw", epochs=8, learning_rate=0.01)))
+        .curve[-1]
+        .val_accuracy
+        > 0.9
+    )
+
+
 @pytest.mark.parametrize("stop_after", [1, 4, 6, 7, 8, 13])
-@pytest.mark.parametrize("spec", [PLAIN, TAUGHT], ids=["labels", "taught"])
+@pytest.mark.parametrize("spec", [PLAIN, TAUGHT, ADAMW, DROPS_OUT], ids=["labels", "taught", "adamw", "dropout"])
 def test_a_stopped_stage_ends_bit_identical(spec: StageSpec, stop_after: int) -> None:
     recorder = Recorder(stop_after)
     with pytest.raises(InterruptedStage):

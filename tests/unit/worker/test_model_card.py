@@ -15,7 +15,12 @@ def facts(**changes: Any) -> dict[str, Any]:
     return {
         "study_name": "pets",
         "created_at": "2026-11-01T12:00:00+00:00",
-        "model": {"name": "plain2", "num_params": 5114, "macs": 186_880},
+        "model": {
+            "name": "plain2",
+            "num_params": 5114,
+            "macs": 186_880,
+            "needs": {"packages": ["torch", "safetensors"], "own_code": None},
+        },
         "metric": "accuracy",
         "latency": None,
         "path": ["plain10", "plain4", "plain2"],
@@ -41,7 +46,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         },
         "input": {"shape": ["N", 3, 16, 16]},
         "output": {"shape": ["N", 2]},
-        "normalisation": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]},
+        "normalisation": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2], "given": False},
         "class_names": ["cat", "dog"],
         "recipe": {"epochs": 10, "precision": "float32"},
         "environment": {"device": "cpu x", "threads": 1},
@@ -120,3 +125,10 @@ def test_another_metric_is_named_with_its_meaning() -> None:
     text = card(facts(metric="balanced-accuracy"))
     assert "Every number below is balanced accuracy: the mean over the classes" in text
     assert "the best val accuracy" not in text
+
+
+def test_a_network_of_own_code_says_what_it_takes_to_load_it() -> None:
+    model = {**facts()["model"], "needs": {"packages": ["torch", "safetensors"], "own_code": "nets:tiny"}}
+    text = card(facts(model=model))
+    assert "your own function `nets:tiny`" in text
+    assert "your own function" not in card(facts())

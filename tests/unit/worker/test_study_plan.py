@@ -11,7 +11,7 @@ from tasearch.domain.errors import ConfigError, ModelError
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import expected_finals
-from tasearch.worker.study_plan import build_plan, identity_difference, refuse_changed_identity
+from tasearch.worker.study_plan import build_plan, identity_difference, no_ladder, refuse_changed_identity
 from tests.factories import make_dataset
 
 DATASET = make_dataset()
@@ -251,3 +251,45 @@ def test_rare_classes_make_balanced_accuracy_rest_on_fewer_images() -> None:
     uneven = dataclasses.replace(DATASET, class_counts=counts)
     assert build_plan(settings_of(), uneven).num_independent_val == 48
     assert build_plan(settings_of(metric="balanced-accuracy"), uneven).num_independent_val == 7
+
+
+def test_nets_of_several_places_lie_on_one_ladder_by_their_parameters() -> None:
+    settings = settings_of(teacher="plain6", student="tests.nets:small", tas="tests.nets:large,plain4")
+    assert build_plan(settings, DATASET).space.ladder == ("plain4", "tests.nets:large")
+
+
+def test_nets_without_a_family_have_no_ladder_and_it_is_said_why() -> None:
+    plan = build_plan(settings_of(student="tests.nets:small"), DATASET)
+    assert plan.space.ladder == ()
+    assert "name some with --tas" in no_ladder(plan)
+    assert "no model lies between" in no_ladder(build_plan(settings_of(teacher="plain4"), DATASET))
+
+
+def test_a_net_that_is_not_ours_starts_as_its_code_says() -> None:
+    plan = build_plan(settings_of(student="tests.nets:small"), DATASET)
+    assert plan.stages.from_labels("tests.nets:small").recipe.initial_weights == "own"
+    assert plan.stages.teacher_stage.recipe.initial_weights == "he"
+
+
+def test_the_name_of_a_study_leaves_out_where_nets_come_from() -> None:
+    assert build_plan(settings_of(student="tests.nets:small"), DATASET).study_name.startswith("plain6-small-quadrants-")
+
+
+def test_other_code_under_the_same_name_is_refused_as_such() -> None:
+    identity = build_plan(settings_of(student="tests.nets:small"), DATASET).identity
+    other = {**identity, "models": {"tests.nets:small": {"code": "0" * 64}}}
+    with pytest.raises(ConfigError, match=r"tests\.nets:small here is not the net of study 's'"):
+        refuse_changed_identity("s", other, identity)
+
+
+def test_adamw_has_numbers_of_its_own() -> None:
+    recipe = build_plan(settings_of(optimizer="adamw"), DATASET).stages.recipe
+    assert (recipe.optimizer, recipe.learning_rate, recipe.weight_decay) == ("adamw", 1e-3, 0.05)
+    assert build_plan(settings_of(optimizer="adamw", learning_rate=0.01), DATASET).stages.recipe.learning_rate == 0.01
+
+
+def test_nobody_starts_from_published_weights_that_there_are_not() -> None:
+    with pytest.raises(ModelError, match="plain6 has no published weights"):
+        build_plan(settings_of(pretrained="teacher"), DATASET)
+    with pytest.raises(ConfigError, match="there are no TAs"):
+        build_plan(settings_of(teacher="plain4", pretrained="tas"), DATASET)

@@ -1,0 +1,150 @@
+"""Nets of the user: what a function returns, found by its dotted path or registered in this process."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tasearch.domain.errors import ModelError, nearest
+from tasearch.domain.spec import ModelSpec
+from tasearch.models.names import Kind, kind_of
+
+Build = Callable[..., nn.Module]
+"""Takes `num_classes`, and `in_channels` or `image_size` where its signature names them."""
+
+_REGISTERED: dict[str, Build] = {}
+
+
+def register_model(name: str, build: Build) -> str:
+    """Make what `build` returns known in this process and return its name as a model, `object:<name>`.
+
+    `build` is called with num_classes, and with in_channels and image_size where its signature names them. Another
+    function under a name that is taken is refused with ModelError: a study would not notice.
+    """
+    full = f"{Kind.OBJECT}:{name}"
+    kind_of(full)
+    if not callable(build):
+        raise ModelError(f"{full} is a {type(build).__name__}, not a function that returns a net")
+    if _REGISTERED.setdefault(full, build) is not build:
+        raise ModelError(f"another function is registered as {full}", hint="choose another name")
+    return full
+
+
+def find_callable(name: str) -> Build:
+    """Return the function of a `module:function` or `object:NAME`; the current directory is on the path.
+
+    Raises ModelError where there is none.
+    """
+    if kind_of(name) is Kind.OBJECT:
+        if name not in _REGISTERED:
+            known = list(_REGISTERED)
+            raise ModelError(
+                f"no function is registered as {name!r} in this process",
+                hint=nearest(name, known) if known else "name it as package.module:function, which every process finds",
+            )
+        return _REGISTERED[name]
+    module_name, _, attribute = name.partition(":")
+    found: Any = _imported(name, module_name)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            close = [known for known, value in vars(found).items() if getattr(value, "__module__", "") == module_name]
+            raise ModelError(f"{name}: {module_name} has no {attribute!r}", hint=nearest(part, close))
+        found = getattr(found, part)
+    if not callable(found):
+        raise ModelError(
+            f"{name} is a {type(found).__name__}, not a function that takes num_classes and returns a net",
+            hint="write `def make_net(num_classes): ...`",
+        )
+    build: Build = found
+    return build
+
+
+def call(build: Build, spec: ModelSpec) -> nn.Module:
+    """Return the net of a function. Raises ModelError where it raises, or returns something else."""
+    arguments = arguments_of(build, spec)
+    try:
+        net = build(**arguments)
+    except (Exception, SystemExit) as error:
+        shown = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        raise ModelError(
+            f"{spec.name}({shown}) raised {_said(error)}", hint="it must return a net for these numbers"
+        ) from error
+    if not isinstance(net, nn.Module):
+        raise ModelError(
+            f"{spec.name} returned a {type(net).__name__}, not a torch.nn.Module",
+            hint="the function must build and return one net",
+        )
+    return net
+
+
+def arguments_of(build: Build, spec: ModelSpec) -> dict[str, Any]:
+    """Return what a function is called with. Raises ModelError where it cannot be told the number of classes."""
+    offered = {"num_classes": spec.num_classes, "in_channels": spec.in_channels, "image_size": spec.image_size}
+    try:
+        parameters = inspect.signature(build).parameters
+    except (TypeError, ValueError):
+        return {"num_classes": spec.num_classes}
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    arguments = {
+        name: value for name, value in offered.items() if name in parameters and parameters[name].kind in by_name
+    }
+    if takes_any:
+        arguments["num_classes"] = spec.num_classes
+    if "num_classes" not in arguments:
+        raise ModelError(
+            f"{spec.name} does not take num_classes: its signature is {inspect.signature(build)}",
+            hint="write `def make_net(num_classes): ...`; in_channels and image_size are given where it names them",
+        )
+    needed = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty and parameter.kind in by_name and name not in arguments
+    ]
+    if needed:
+        raise ModelError(
+            f"{spec.name} needs {', '.join(needed)} as well, which nobody can give it",
+            hint="give these parameters defaults; known are num_classes, in_channels and image_size",
+        )
+    return arguments
+
+
+def _imported(name: str, module_name: str) -> Any:
+    here = str(Path.cwd())
+    try:
+        with _first_on_path(here):
+            importlib.invalidate_caches()
+            return importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        missing = isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or "\0")
+        what = f"there is no module {module_name!r}" if missing else f"importing {module_name} raised {_said(error)}"
+        raise ModelError(
+            f"{name}: {what}", hint=f"modules are looked for in {here} and where Python finds its packages"
+        ) from error
+
+
+@contextmanager
+def _first_on_path(folder: str) -> Iterator[None]:
+    """Let a folder win while a module is imported; after that it stays at the end, for imports inside functions."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def _said(error: BaseException) -> str:
+    """Return type, message and place of an error: `ValueError: no (models.py, line 7)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"

@@ -1,0 +1,238 @@
+"""A net that is not ours, tried once before anything is queued: does it build, and what is it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tasearch.domain.errors import ModelError
+from tasearch.domain.spec import ModelSpec
+from tasearch.models.ambient import seeded
+from tasearch.models.callables import call, find_callable
+from tasearch.models.identity import net_hash
+from tasearch.models.names import Kind, kind_of
+from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash
+
+_IMAGES = 2
+_ZOOS = (Kind.TORCHVISION, Kind.TIMM)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What a net turned out to be."""
+
+    num_params: int
+    macs: int
+    """Multiply-accumulates of convolutions and matrix products, of one image."""
+    code: str
+    """SHA-256 as `models.identity` makes it."""
+    is_contiguous: bool
+    """Whether its code needs images as (N, C, H, W) in memory."""
+
+
+def identified(spec: ModelSpec, *, pretrained: bool = False) -> ModelSpec:
+    """Return the model with what tells it from every other net of its name; a net of tasearch is its name.
+
+    Raises ModelError as `inspect_net` does, and where there are no published weights for `pretrained`.
+    """
+    weights = pretrained_hash(spec.name, spec.in_channels) if pretrained else ""
+    if kind_of(spec.name) is Kind.OWN:
+        return spec
+    found = replace(spec, code=inspect_net(spec).code, pretrained=weights)
+    if pretrained:
+        load_pretrained(construct_other(found, seed=0), found)
+    return found
+
+
+def construct_other(spec: ModelSpec, seed: int) -> nn.Module:
+    """Return the net of a name that is not ours on the CPU, its weights a pure function of `seed`; lazy layers done.
+
+    Raises ModelError where it cannot be built.
+    """
+    with seeded(seed), torch.device("cpu"):
+        is_of_zoo = kind_of(spec.name) in _ZOOS
+        net = construct_zoo_net(spec) if is_of_zoo else call(find_callable(spec.name), spec)
+        if any(nn.parameter.is_lazy(part) for part in (*net.parameters(), *net.buffers())):
+            # They take their shapes from the first images.
+            with torch.no_grad():
+                _logits(net.eval(), _images(spec, 1), spec)
+        return net.train()
+
+
+def inspect_net(spec: ModelSpec) -> Inspection:
+    """Build a net, give it images and return what it is.
+
+    Raises ModelError where it cannot be built, cannot take the images, does not give logits (N, num_classes). A net of
+    the user's must also give finite ones in eval and in training mode, have something to train, and be the same net
+    with the same logits each time.
+    """
+    return _inspected(replace(spec, code="", pretrained=""))
+
+
+@lru_cache(maxsize=256)
+def _inspected(spec: ModelSpec) -> Inspection:
+    if kind_of(spec.name) not in _ZOOS:
+        return _inspect_callable(spec)
+    with seeded(0), torch.device("meta"):
+        # Without numbers: a net of 25 million parameters takes half a second instead of five.
+        net = construct_zoo_net(spec).eval()
+        images = torch.empty(_IMAGES, spec.in_channels, spec.image_size, spec.image_size)
+        return _inspection(net, images, spec, is_contiguous=False)
+
+
+def _inspect_callable(spec: ModelSpec) -> Inspection:
+    net = construct_other(spec, seed=0)
+    with seeded(0):
+        _check_state(net, spec)
+        _check_same(net, construct_other(spec, seed=0), spec)
+        images = _images(spec, _IMAGES)
+        net.eval()
+        is_contiguous = not _takes_channels_last(net, images)
+        found = _inspection(net, images, spec, is_contiguous=is_contiguous)
+        _check_logits(net, images, spec)
+        _logits(net.train(), images, spec)
+    return found
+
+
+def _inspection(net: nn.Module, images: Tensor, spec: ModelSpec, *, is_contiguous: bool) -> Inspection:
+    counter = _MacCounter()
+    with torch.no_grad(), _counted(), counter:
+        _logits(net, images, spec)
+    return Inspection(
+        num_params=sum(parameter.numel() for parameter in net.parameters()),
+        macs=counter.macs // _IMAGES,
+        code=net_hash(net, None if kind_of(spec.name) in _ZOOS else find_callable(spec.name)),
+        is_contiguous=is_contiguous,
+    )
+
+
+def _images(spec: ModelSpec, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, spec.in_channels, spec.image_size, spec.image_size, generator=generator)
+
+
+def _logits(net: nn.Module, images: Tensor, spec: ModelSpec) -> Tensor:
+    """Return what the net makes of images. Raises ModelError where that is not one row of logits for each."""
+    mode = "training" if net.training else "eval"
+    shape = " x ".join(map(str, images.shape[1:]))
+    try:
+        logits = net(images)
+    except Exception as error:  # whatever a user's code does not like
+        raise ModelError(
+            f"{spec.name} cannot take images of {shape} (in {mode} mode): {type(error).__name__}: {error}",
+            hint="choose a net for images of this size; ImageNet's halve theirs up to 32 times, so --image-size 64 or "
+            "more may do where the data allow it"
+            if kind_of(spec.name) in _ZOOS
+            else "the function is told in_channels and image_size where its signature names them",
+        ) from error
+    if not isinstance(logits, Tensor):
+        raise ModelError(
+            f"{spec.name} gives a {type(logits).__name__} in {mode} mode, not a tensor of logits",
+            hint="let its forward return one tensor (N, num_classes)",
+        )
+    if tuple(logits.shape) != (len(images), spec.num_classes):
+        raise ModelError(
+            f"{spec.name} gives {tuple(logits.shape)} for {len(images)} images in {mode} mode, wanted: "
+            f"{(len(images), spec.num_classes)}",
+            hint=f"let it use the num_classes that it is given, here {spec.num_classes}",
+        )
+    return logits
+
+
+def _check_state(net: nn.Module, spec: ModelSpec) -> None:
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise ModelError(f"{spec.name} has no parameters that can be trained", hint="return a net with layers")
+    strange = [name for name, value in net.state_dict().items() if not isinstance(value, Tensor)]
+    if strange:
+        raise ModelError(f"{spec.name} has state that is no tensor: {strange[0]}", hint="register it as a buffer")
+
+
+def _check_same(net: nn.Module, again: nn.Module, spec: ModelSpec) -> None:
+    """Raise ModelError where two nets of one seed differ: replicates could not be told apart from chance."""
+    first, second = net.state_dict(), again.state_dict()
+    same = first.keys() == second.keys() and all(
+        torch.equal(first[name].nan_to_num(), second[name].nan_to_num()) for name in first
+    )
+    if not same:
+        raise ModelError(
+            f"{spec.name} does not build the same net twice from the same random state",
+            hint="let it draw from torch's, NumPy's or Python's global generators, which are seeded before each call, "
+            "and return a new net each time",
+        )
+
+
+def _check_logits(net: nn.Module, images: Tensor, spec: ModelSpec) -> None:
+    with torch.no_grad():
+        logits, again = net(images), net(images)
+    if not bool(logits.isfinite().all()):
+        raise ModelError(f"{spec.name} gives logits that are not finite", hint="check its initial weights")
+    if not torch.equal(logits, again):
+        raise ModelError(
+            f"{spec.name} gives other logits each time in eval mode",
+            hint="let dropout and the like follow `self.training` (F.dropout does not by itself)",
+        )
+    sums = logits.double().sum(dim=1)
+    if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        raise ModelError(
+            f"{spec.name} gives probabilities, not logits: each row sums to 1",
+            hint="leave out the softmax at its end; the loss has its own",
+        )
+
+
+def _takes_channels_last(net: nn.Module, images: Tensor) -> bool:
+    """Whether the net's code can read images that lie channels last; leaves it contiguous."""
+    last, contiguous = torch.channels_last, torch.contiguous_format
+    try:
+        with torch.no_grad():
+            net.to(memory_format=last)(images.contiguous(memory_format=last))
+    except Exception:  # what is wrong beside the layout is found when contiguous images are tried
+        return False
+    finally:
+        net.to(memory_format=contiguous)
+    return True
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Let attention be done by operations that can be counted."""
+    was = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was)
+
+
+class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts multiply-accumulates of convolutions and matrix products.
+
+    Not torch's FlopCounterMode: its first use in a process takes four seconds of imports.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.macs = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        output = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name == "convolution":
+            # Output values times the filter of each.
+            self.macs += output.numel() * args[1][0].numel()
+        elif name in ("mm", "bmm"):
+            self.macs += math.prod(args[0].shape) * args[1].shape[-1]
+        elif name in ("addmm", "baddbmm"):
+            self.macs += math.prod(args[1].shape) * args[2].shape[-1]
+        elif name.startswith("_scaled_dot_product"):
+            query, key, value = args[:3]
+            self.macs += query.numel() * key.shape[-2] + query.shape[:-1].numel() * value.shape[-2] * value.shape[-1]
+        return output

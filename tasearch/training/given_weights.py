@@ -1,0 +1,149 @@
+"""A checkpoint that somebody else has trained, read into a net without running any code that is in it."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from tasearch.domain.errors import ModelError
+from tasearch.domain.spec import ModelSpec
+from tasearch.models.registry import build_model
+from tasearch.training.weights import all_finite, weights_to_bytes
+
+ENTRIES = ("state_dict", "model", "model_state_dict", "net", "weights")
+"""Of a checkpoint that holds more than weights, where they may be."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before every name."""
+_SHOWN = 3
+_WANTED = "give the file of a state dict saved by torch.save, or a .safetensors file"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GivenWeights:
+    """Weights that fit a net."""
+
+    weights: bytes
+    """safetensors, as the artifact store has them."""
+    remarks: tuple[str, ...]
+    """What was done to the file's content."""
+
+
+def read_checkpoint(path: Path, spec: ModelSpec) -> GivenWeights:
+    """Return the weights in a file for the net of `spec`.
+
+    The file is safetensors, or a state dict or a checkpoint with one under an entry of `ENTRIES`, by torch.save.
+    Raises ModelError where it cannot be read, holds code, or does not fit.
+    """
+    remarks: list[str] = []
+    state = _without_prefix(_state_dict(_content(path), path, remarks), remarks)
+    net = build_model(spec, seed=0)
+    wanted = net.state_dict()
+    counters = [name for name in wanted if name.endswith("num_batches_tracked") and name not in state]
+    if counters:
+        # Older files lack them, and nobody reads them.
+        state |= {name: wanted[name] for name in counters}
+    _check_fits(path, spec, state, wanted)
+    net.load_state_dict(state)
+    if not all_finite(net):
+        broken = [name for name, tensor in net.state_dict().items() if not bool(tensor.isfinite().all())]
+        raise ModelError(
+            f"{path} holds weights that are not finite: {_some(broken)}", hint="give the checkpoint of another epoch"
+        )
+    return GivenWeights(weights=weights_to_bytes(net), remarks=tuple(remarks))
+
+
+def _content(path: Path) -> Any:
+    """Return what is in the file. Raises ModelError where that cannot be read, or only by running code."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        # safetensors begin with the length of a JSON object, what torch.save writes as a zip file or as a pickle.
+        if start[8:9] == b"{":
+            return load_safetensors(path.read_bytes())
+        if start[:2] != b"PK" and start[:1] != b"\x80":
+            raise ModelError(f"{path} is no checkpoint", hint=_WANTED)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
+    except OSError as error:
+        raise ModelError(f"the checkpoint {path} cannot be read: {error.strerror or error}", hint=_WANTED) from error
+    except SafetensorError as error:
+        raise ModelError(f"{path} is damaged: {error}", hint="copy it again from where it comes") from error
+    except Exception as error:  # torch.load has many ways to fail on what it does not know
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower():
+            what = f" ({named[1]})" if named else ""
+            raise ModelError(
+                f"{path} holds Python objects{what}, and reading them would run code from the file: refused",
+                hint="where it was trained, save `net.state_dict()` alone: torch.save(net.state_dict(), FILE), or "
+                "safetensors",
+            ) from error
+        raise ModelError(
+            f"{path} is no checkpoint: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
+            hint=_WANTED,
+        ) from error
+
+
+def _state_dict(content: Any, path: Path, remarks: list[str]) -> dict[str, Tensor]:
+    if _is_state(content):
+        return dict(content)
+    if isinstance(content, Mapping):
+        for entry in ENTRIES:
+            if _is_state(content.get(entry)):
+                remarks.append(f"its entry `{entry}` is used")
+                return dict(content[entry])
+    kind = type(content).__name__
+    found = f"the entries {_some([str(key) for key in content])}" if isinstance(content, Mapping) else f"a {kind}"
+    raise ModelError(
+        f"{path} has no state dict: it holds {found}",
+        hint=f"save `net.state_dict()`, alone or as one of: {', '.join(ENTRIES)}",
+    )
+
+
+def _is_state(content: Any) -> bool:
+    return (
+        isinstance(content, Mapping)
+        and bool(content)
+        and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items())
+    )
+
+
+def _without_prefix(state: dict[str, Tensor], remarks: list[str]) -> dict[str, Tensor]:
+    for prefix in PREFIXES * 2:
+        if all(name.startswith(prefix) for name in state):
+            remarks.append(f"`{prefix}` before every name is left out")
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def _check_fits(path: Path, spec: ModelSpec, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raise ModelError where names or shapes differ, with the first few of them."""
+    missing = [name for name in wanted if name not in state]
+    surplus = [name for name in state if name not in wanted]
+    shapes = [
+        f"{name} {tuple(state[name].shape)}, wanted {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    kinds = (("missing", missing), ("surplus", surplus), ("of another shape", shapes))
+    found = [f"{kind}: {_some(names)}" for kind, names in kinds if names]
+    if found:
+        raise ModelError(
+            f"{path} does not fit {spec.name} for images of {spec.in_channels} x {spec.image_size} x {spec.image_size} "
+            f"and {spec.num_classes} classes: {'; '.join(found)}",
+            hint="name with --teacher the net that was trained, for these classes and this --image-size",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,46 @@
+"""A study of nets that are not ours, under a teacher that was trained elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasearch.cli.main import main
+from tasearch.domain.spec import ModelSpec
+from tasearch.models.registry import build_model
+from tests.integration.conftest import Study
+
+
+@pytest.fixture
+def teacher_file(tmp_path: Path, images: Path) -> Path:
+    """A teacher as somebody else saves it."""
+    classes = len(list((images / "train").iterdir()))
+    spec = ModelSpec(name="torchvision:squeezenet1_1", in_channels=3, image_size=32, num_classes=classes)
+    state = build_model(spec, seed=1).state_dict()
+    torch.save({"epoch": 1, "model": {f"module.{name}": tensor for name, tensor in state.items()}}, tmp_path / "t.pt")
+    return tmp_path / "t.pt"
+
+
+def test_a_given_teacher_and_own_nets_from_search_to_export(
+    optimize: Study, teacher_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = optimize(
+        *("--teacher", "torchvision:squeezenet1_1", "--teacher-checkpoint", str(teacher_file)),
+        *("--student", "tests.nets:small", "--tas", "tests.nets:large", "--normalize", "imagenet"),
+        *("--image-size", "32", "--epochs", "1", "--trials", "2", "--replicates", "1", "--max-replicates", "1"),
+        *("--optimizer", "adamw", "--augment", "crop-flip", "--temperatures", "4", "--kd-weights", "0.9"),
+    )
+    assert "The teacher was given" in answer["given_teacher"]
+    teacher_file.unlink()
+    home = ["--home", str(tmp_path / "home"), "--study-name", "pets"]
+    # The file is gone: the weights are with the others.
+    assert main(["worker", *home, "-q"]) == 0
+    capsys.readouterr()
+    assert main(["reproduce", *home, "--trial", "1", "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["identical"]
+    assert main(["export", *home, "--format", "safetensors", "--out", str(tmp_path / "out"), "-q"]) == 0
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert facts["normalisation"]["mean"] == pytest.approx([0.485, 0.456, 0.406])

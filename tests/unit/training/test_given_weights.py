@@ -1,0 +1,122 @@
+"""Checkpoints of others: what is read, what is refused, and that no code in a file ever runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tasearch.domain.errors import ModelError
+from tasearch.domain.spec import ModelSpec
+from tasearch.models.registry import build_model
+from tasearch.training.given_weights import read_checkpoint
+from tasearch.training.weights import weights_to_bytes
+
+SPEC = ModelSpec(name="plain2", in_channels=1, image_size=8, num_classes=4)
+NET = build_model(SPEC, seed=7)
+STATE: dict[str, Tensor] = NET.state_dict()
+WANTED = weights_to_bytes(NET)
+
+
+def saved(folder: Path, content: Any) -> Path:
+    torch.save(content, folder / "teacher.pt")
+    return folder / "teacher.pt"
+
+
+def without(*ends: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in STATE.items() if not name.endswith(ends)}
+
+
+def test_a_safetensors_file_is_read(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "teacher.bin")
+    assert read_checkpoint(tmp_path / "teacher.bin", SPEC).weights == WANTED
+
+
+@pytest.mark.parametrize(
+    ("content", "remarks"),
+    [
+        (STATE, ()),
+        ({"epoch": 3, "model": STATE, "optimizer": {}}, ("its entry `model` is used",)),
+        ({"state_dict": STATE}, ("its entry `state_dict` is used",)),
+        ({f"module.{name}": tensor for name, tensor in STATE.items()}, ("`module.` before every name is left out",)),
+        (
+            {"model": {f"_orig_mod.module.{name}": tensor for name, tensor in STATE.items()}},
+            (
+                "its entry `model` is used",
+                "`_orig_mod.` before every name is left out",
+                "`module.` before every name is left out",
+            ),
+        ),
+    ],
+    ids=["state dict", "entry model", "entry state_dict", "DataParallel", "compiled"],
+)
+def test_what_torch_saves_is_read_and_said(tmp_path: Path, content: Any, remarks: tuple[str, ...]) -> None:
+    found = read_checkpoint(saved(tmp_path, content), SPEC)
+    assert (found.weights, found.remarks) == (WANTED, remarks)
+
+
+def test_counters_of_batch_norms_may_be_missing(tmp_path: Path) -> None:
+    assert read_checkpoint(saved(tmp_path, without("num_batches_tracked")), SPEC).weights == WANTED
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda: without("classifier.0.bias"), "missing: classifier.0.bias"),
+        (lambda: {**STATE, "head.weight": torch.zeros(1)}, "surplus: head.weight"),
+        (
+            lambda: {**STATE, "classifier.0.bias": torch.zeros(10)},
+            r"of another shape: classifier.0.bias \(10,\), wanted \(4,\)",
+        ),
+        (
+            lambda: {"a": torch.zeros(1)},
+            r"missing: features\.0\.weight, .* and \d+ more; surplus: a",
+        ),
+        (lambda: {**STATE, "classifier.0.bias": torch.full((4,), float("nan"))}, "not finite: classifier.0.bias"),
+        (lambda: {"epoch": 3, "ema": STATE}, "no state dict: it holds the entries epoch, ema"),
+        (lambda: [1, 2], "no state dict: it holds a list"),
+        (lambda: {}, "no state dict"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, content: Callable[[], Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said) as error:
+        read_checkpoint(saved(tmp_path, content()), SPEC)
+    assert error.value.hint
+
+
+def test_a_pickled_net_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds Python objects \(tasearch\.models\.plain_cnn\.PlainCNN\)"):
+        read_checkpoint(saved(tmp_path, NET), SPEC)
+
+
+class _Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_code_in_a_checkpoint_does_not_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="would run code from the file"):
+        read_checkpoint(saved(tmp_path, {"model": STATE, "x": _Evil(tmp_path / "ran")}), SPEC)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no checkpoint", b"PK\x03\x04broken", b"\x80\x02broken", b"\x09\0\0\0\0\0\0\0{broken"]
+)
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "teacher.pt").write_bytes(data)
+    with pytest.raises(ModelError):
+        read_checkpoint(tmp_path / "teacher.pt", SPEC)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nowhere\.pt cannot be read: No such file"):
+        read_checkpoint(tmp_path / "nowhere.pt", SPEC)
