@@ -17,6 +17,7 @@ OPTIONAL = (int, float, type(None))
 ANSWER: dict[str, Any] = {
     "study_name": str,
     "storage": str,
+    "metric": str,
     "trials": {"complete": int, "pruned": int, "failed": int},
     "best": {"chain": str, "temperature": NUMBER, "kd_weight": NUMBER, "val_accuracy": NUMBER},
     "baselines": {
