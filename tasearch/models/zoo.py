@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import socket
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import Tensor, nn
@@ -147,10 +150,10 @@ def _read(name: str, url: str) -> dict[str, Tensor]:
 
 
 def _published_by_timm(name: str, in_channels: int) -> Mapping[str, Tensor]:
+    library = _timm(name)
     try:
-        net = _timm(name).create_model(short(name), pretrained=True, in_chans=in_channels)
-    except ModelError:
-        raise
+        where = _cached_by_timm(library.get_pretrained_cfg(short(name)))
+        net = library.create_model(short(name), pretrained=True, in_chans=in_channels, pretrained_cfg_overlay=where)
     except Exception as error:  # no network, no such weights: each by an error of its own
         raise ModelError(
             f"the published weights of {name} cannot be had: {type(error).__name__}: {error}",
@@ -158,6 +161,25 @@ def _published_by_timm(name: str, in_channels: int) -> Mapping[str, Tensor]:
         ) from error
     state: Mapping[str, Tensor] = net.state_dict()
     return state
+
+
+def _cached_by_timm(settings: Any) -> dict[str, str]:
+    """Return the file that weights of the hub lie in already, as timm's settings have it; empty: they are elsewhere.
+
+    Raises OSError at once where they would have to be loaded and the hub is out of reach: its client tries for minutes.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if settings is None or not settings.hf_hub_id:
+        return {}
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        found = try_to_load_from_cache(settings.hf_hub_id, file)
+        if isinstance(found, str):
+            return {"file": found}
+    if not getproxies():
+        with socket.create_connection((urlsplit(constants.ENDPOINT).hostname or "", 443), timeout=5):
+            pass
+    return {}
 
 
 def _torchvision_builder(name: str) -> Any:

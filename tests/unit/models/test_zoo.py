@@ -86,3 +86,15 @@ def test_without_a_network_it_is_said_where_the_file_belongs(tmp_path: Path, mon
 def test_a_net_without_published_weights_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match="has no published weights"):
         identified(spec_of(name=name), pretrained=True)
+
+
+def test_without_a_network_timm_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr("socket.create_connection", no_network)
+    monkeypatch.setattr(zoo, "getproxies", dict)
+    with pytest.raises(ModelError, match="cannot be had: OSError: Network is unreachable") as error:
+        identified(spec_of(name="timm:resnet10t"), pretrained=True)
+    assert "HF_HOME" in error.value.hint
