@@ -24,6 +24,7 @@ ANSWER: dict[str, Any] = {
         "nokd": {"val_accuracy": NUMBER, "test_accuracy": NUMBER},
         "blkd": {"val_accuracy": NUMBER, "test_accuracy": NUMBER, "temperature": NUMBER, "kd_weight": NUMBER},
     },
+    "given_teacher": (str, type(None)),
     "stages": {"trained": int, "reused": int},
     "ranking": list,
     "verdict": {
