@@ -69,9 +69,9 @@ def _model_name(model: Any) -> Any:
     """Return the name of a model; a function is registered under its own in this process."""
     if isinstance(model, str) or not callable(model):
         return model
-    from tasearch.api.objects import register_model
+    from tasearch.api.objects import model_name
 
-    return register_model(model)
+    return model_name(model)
 
 
 def _data_name(pair: Any) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tasearch.domain.errors import ModelError
+from tasearch.models.callables import register_model
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def register_model(build: Callable[..., Any]) -> str:
-    """Return the name under which a function `net(num_classes)` is a model in this process.
+def model_name(build: Callable[..., nn.Module]) -> str:
+    """Return the name under which a function `net(num_classes)` is a model in this process, `object:NAME`.
 
     Raises ModelError where another function has that name.
     """
-    name = re.sub(r"[^\w.-]", "", getattr(build, "__qualname__", type(build).__qualname__).replace("<locals>.", ""))
-    try:
-        registry = importlib.import_module("tasearch.models.callables")
-    except ModuleNotFoundError:
-        raise ModelError(f"{name}: models cannot be functions here", hint="name a model") from None
-    return str(registry.register_model(name, build))
+    own = getattr(build, "__qualname__", type(build).__qualname__)
+    return register_model(re.sub(r"[^\w.-]", "", own.replace("<locals>.", "")), build)

@@ -7,12 +7,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from tasearch.chain.control import LEASE_SECONDS, Control, Stores, Watcher
 from tasearch.chain.tasks import Attempt, Crew, Delivered, Need, StageBusyError, Task
 from tasearch.data.dataset import Dataset
 from tasearch.data.splits import open_test
@@ -20,16 +19,14 @@ from tasearch.data.views import ViewSource, normalisation_of
 from tasearch.domain.chance import is_near_chance
 from tasearch.domain.errors import ArtifactError, LeaseLostError, StageFailedError
 from tasearch.domain.fingerprint import fingerprint
-from tasearch.domain.result import EpochResult, StageResult
+from tasearch.domain.metric import in_words
+from tasearch.domain.result import StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
 from tasearch.models.traits import placed
-from tasearch.stores.artifacts import ArtifactStore
-from tasearch.stores.checkpoints import CheckpointStore
-from tasearch.stores.keeper import Held, LeaseKeeper
-from tasearch.stores.logit_tables import LogitTables
+from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.owner import is_known_dead
-from tasearch.stores.stages import StageClaim, StageRecords, StageState
+from tasearch.stores.stages import StageClaim, StageState
 from tasearch.training.device import environment
 from tasearch.training.device_tables import DeviceTables
 from tasearch.training.evaluate import evaluation_batch, logits_table, score
@@ -38,41 +35,8 @@ from tasearch.training.loop import StageData, StageJob, Trained
 from tasearch.training.pack import Pack
 from tasearch.training.weights import load_weights
 
-LEASE_SECONDS = 60.0
 _NETS_KEPT = 4
 logger = logging.getLogger(__name__)
-
-
-class Watcher(Protocol):
-    """Follows the work; every method returns at once."""
-
-    def poll(self) -> None:
-        """Called many times a second while a stage runs or waits; raises InterruptedStage to stop."""
-
-    def stage_started(self, spec: StageSpec) -> None:
-        """A stage begins or continues to train here."""
-
-    def stage_waits(self, spec: StageSpec, owner: str) -> None:
-        """Another worker trains the stage; this one waits."""
-
-    def epoch_done(self, spec: StageSpec, point: EpochResult) -> None:
-        """A stage has finished an epoch."""
-
-    def stage_left(self, spec: StageSpec) -> None:
-        """A stage that trained here does not any more, whether it has ended or not."""
-
-    def stage_ended(self, spec: StageSpec, result: StageResult, *, reused: bool) -> None:
-        """A stage is there; `reused` where nothing had to be trained."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stores:
-    """Where stages and their bytes live."""
-
-    stages: StageRecords
-    artifacts: ArtifactStore
-    checkpoints: CheckpointStore
-    tables: LogitTables
 
 
 class StageRunner:
@@ -199,7 +163,7 @@ class StageRunner:
         claim = self._stores.stages.claim(spec, self._owner, LEASE_SECONDS) or self._take_over(need)
         if claim is None:
             return None
-        control = _Control(need, claim, self._stores, self._watcher)
+        control = Control(need, claim, self._stores, self._watcher)
         if spec.given is not None:
             return self._adopt(spec, spec.given, claim, control)
         self._watcher.stage_started(spec)
@@ -268,7 +232,7 @@ class StageRunner:
         self._stores.checkpoints.delete(spec.fingerprint)
         return result
 
-    def _adopt(self, spec: StageSpec, given: str, claim: StageClaim, control: _Control) -> StageResult | None:
+    def _adopt(self, spec: StageSpec, given: str, claim: StageClaim, control: Control) -> StageResult | None:
         """Record a stage whose weights were given: nothing is trained, its accuracy on val is measured.
 
         None where the lease was lost meanwhile: another worker does it then.
@@ -292,9 +256,10 @@ class StageRunner:
             self._dataset.close()
         if is_near_chance(found, spec.data.num_classes, spec.data.num_val):
             logger.warning(
-                "%s: val accuracy %.1f%% is near chance: was it trained with another normalisation (--normalize), "
+                "%s: val %s %.1f%% is near chance: was it trained with another normalisation (--normalize), "
                 "another order of the classes, or other images?",
                 spec.label,
+                in_words(spec.metric),
                 100 * found,
             )
         result = StageResult(
@@ -317,7 +282,7 @@ class StageRunner:
                 hint="the same command with --teacher-checkpoint FILE puts them there again",
             ) from error
 
-    def _teacher_logits(self, spec: StageSpec, control: _Control, in_use: ExitStack) -> Callable[[int], Tensor] | None:
+    def _teacher_logits(self, spec: StageSpec, control: Control, in_use: ExitStack) -> Callable[[int], Tensor] | None:
         """Return what gives the teacher's logits of an epoch; `in_use` keeps that epoch's table from eviction."""
         if spec.distillation is None:
             return None
@@ -337,7 +302,7 @@ class StageRunner:
 
         return logits
 
-    def _table(self, key: str, net: nn.Module, spec: StageSpec, epoch: int, control: _Control) -> Tensor:
+    def _table(self, key: str, net: nn.Module, spec: StageSpec, epoch: int, control: Control) -> Tensor:
         """Return a teacher's logits as stored, computed and stored where they are missing."""
         stored = self._stores.tables.get(key)
         if stored is not None:
@@ -393,40 +358,3 @@ class StageRunner:
         if row is None or row.artifact_id is None:
             raise ArtifactError(f"stage {spec.label} has no stored weights")
         return self._stores.artifacts.get(row.artifact_id)
-
-
-class _Control:
-    """Connects a running stage to its lease, its checkpoints, whoever watches and the task that it is trained for."""
-
-    def __init__(self, need: Need, claim: StageClaim, stores: Stores, watcher: Watcher) -> None:
-        self._spec, self._need = need.spec, need
-        self._claim, self._stores, self._watcher = claim, stores, watcher
-        self._epoch = 0
-        self.held: Held | None = None
-
-    def tick(self) -> None:
-        self._watcher.poll()
-        self._need.poll()
-        self._check()
-
-    def _check(self) -> None:
-        """Raise LeaseLostError where another worker has taken over."""
-        if self.held is not None:
-            self.held.check()
-
-    def epoch_done(self, point: EpochResult) -> None:
-        self._epoch = point.epoch
-        self._watcher.epoch_done(self._spec, point)
-        self._need.epoch_done(point)
-
-    def save(self, checkpoint: bytes) -> None:
-        # A worker that has lost its lease must not write over the checkpoint of the one that took over. One whose
-        # database is away goes on: whoever took over would come to the same bytes.
-        if self.held is not None:
-            self.held.renew()
-        self._check()
-        self._stores.checkpoints.save(self._spec.fingerprint, checkpoint)
-
-    def renew(self) -> None:
-        """Extend the lease, and record how many epochs are done. Raises LeaseLostError, StorageError."""
-        self._stores.stages.renew(self._claim, self._epoch, LEASE_SECONDS)

@@ -128,16 +128,16 @@ class Settings(BaseModel):
         "images). [by recipe and dataset]",
     )
 
-    metric: Literal["accuracy", "balanced-accuracy"] = Field(
-        "accuracy",
-        description="What everything is judged by and reported in: accuracy, or balanced-accuracy (its mean over the "
-        "classes, for imbalanced data).",
-    )
-
     normalize: str | None = Field(
         None,
         description="Mean and standard deviation of each channel, in [0, 1], e.g. 0.49,0.48,0.45/0.25,0.24,0.26 or "
         "imagenet. [of the training images]",
+    )
+
+    metric: Literal["accuracy", "balanced-accuracy"] = Field(
+        "accuracy",
+        description="What everything is judged by and reported in: accuracy, or balanced-accuracy (its mean over the "
+        "classes, for imbalanced data).",
     )
 
     tas: Names | None = Field(

@@ -306,7 +306,7 @@ def given_line(view: StudyView) -> str | None:
     accuracy = view.teacher.val_accuracy
     if accuracy is not None and is_near_chance(accuracy, view.num_classes, view.num_val):
         text += (
-            f" Its val accuracy of {100 * accuracy:.1f}% is near chance: was it trained with another normalisation "
-            "(--normalize) or another order of the classes?"
+            f" Its val {view.measure} of {100 * accuracy:.1f}% is near chance: was it trained with another "
+            "normalisation (--normalize) or another order of the classes?"
         )
     return text

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tasearch.chain.run import LEASE_SECONDS, StageRunner
+from tasearch.chain.control import LEASE_SECONDS
+from tasearch.chain.run import StageRunner
 from tasearch.chain.tasks import Need, StageBusyError, Task
 from tasearch.domain.errors import LeaseLostError, StageFailedError
 from tasearch.domain.fingerprint import fingerprint, plain

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from tasearch.chain.run import LEASE_SECONDS
+from tasearch.chain.control import LEASE_SECONDS
 from tasearch.chain.tasks import Need, StageBusyError, Task
 from tasearch.config.settings import Settings
 from tasearch.domain.errors import ConfigError, StageFailedError

@@ -62,7 +62,7 @@ class FirstReading:
 
 
 class Progress:
-    """Follows the stages of one worker (a `chain.run.Watcher`)."""
+    """Follows the stages of one worker (a `chain.control.Watcher`)."""
 
     def __init__(
         self,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores
+from tasearch.chain.control import LEASE_SECONDS, Stores
+from tasearch.chain.run import StageRunner
 from tasearch.domain.errors import ArtifactError, ConfigError, StorageError
 from tasearch.domain.result import Environment, EpochResult, StageResult
 from tasearch.domain.spec import ChainSpec, StageSpec
@@ -70,7 +71,7 @@ class Reproduction:
 
 
 class RepeatWatcher:
-    """Follows the stages that are trained again (a `chain.run.Watcher`)."""
+    """Follows the stages that are trained again (a `chain.control.Watcher`)."""
 
     def __init__(self, display: Display, stop: StopFlag) -> None:
         self._display, self._stop = display, stop

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from tasearch.chain.run import LEASE_SECONDS, StageRunner, Stores, Watcher
+from tasearch.chain.control import LEASE_SECONDS, Stores, Watcher
+from tasearch.chain.run import StageRunner
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
 from tasearch.data.registry import load_dataset

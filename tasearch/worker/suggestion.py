@@ -33,7 +33,7 @@ class Suggestion:
 
 
 class SuggestionWatcher:
-    """Follows the stages of a suggestion (a `chain.run.Watcher`)."""
+    """Follows the stages of a suggestion (a `chain.control.Watcher`)."""
 
     def __init__(self, display: Display, stop: StopFlag) -> None:
         self._display, self._stop = display, stop

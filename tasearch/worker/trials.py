@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasearch.chain.run import LEASE_SECONDS
+from tasearch.chain.control import LEASE_SECONDS
 from tasearch.domain.errors import LeaseLostError
 from tasearch.domain.result import StageResult
 from tasearch.domain.spec import ChainSpec, StageSpec

@@ -17,12 +17,14 @@ OPTIONAL = (int, float, type(None))
 ANSWER: dict[str, Any] = {
     "study_name": str,
     "storage": str,
+    "metric": str,
     "trials": {"complete": int, "pruned": int, "failed": int},
     "best": {"chain": str, "temperature": NUMBER, "kd_weight": NUMBER, "val_accuracy": NUMBER},
     "baselines": {
         "nokd": {"val_accuracy": NUMBER, "test_accuracy": NUMBER},
         "blkd": {"val_accuracy": NUMBER, "test_accuracy": NUMBER, "temperature": NUMBER, "kd_weight": NUMBER},
     },
+    "given_teacher": (str, type(None)),
     "stages": {"trained": int, "reused": int},
     "ranking": list,
     "verdict": {

@@ -8,11 +8,12 @@ import sys
 from typing import Any
 
 import pytest
+from torch import nn
 
 import tasearch
 from tasearch import StudyConfig, TasearchError
 from tasearch.config.resolve import resolve
-from tasearch.domain.errors import ConfigError, DataError
+from tasearch.domain.errors import ConfigError, DataError, ModelError
 
 PAIR = ([(b"", 0)], [(b"", 0)])
 
@@ -45,6 +46,25 @@ def test_a_bad_setting_is_an_error_of_tasearch(changes: dict[str, Any], message:
         config(**changes)
     assert message in refused.value.message
     assert refused.value.hint
+
+
+def tiny(num_classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, num_classes))
+
+
+def test_functions_are_models_by_their_own_names() -> None:
+    found = config(student=tiny, tas=["plain4", tiny])
+    assert (found.student, found.tas) == ("object:tiny", ("plain4", "object:tiny"))
+
+
+def test_another_function_of_the_same_name_is_refused() -> None:
+    def other(num_classes: int) -> nn.Module:
+        return tiny(num_classes)
+
+    other.__qualname__ = "tiny"
+    config(student=tiny)
+    with pytest.raises(ModelError, match="another function is registered as object:tiny"):
+        config(student=other)
 
 
 def test_datasets_are_kept_beside_their_name() -> None:

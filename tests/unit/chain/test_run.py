@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasearch.chain.run import StageRunner, Stores
+from tasearch.chain.control import Stores
+from tasearch.chain.run import StageRunner
 from tasearch.domain.errors import ArtifactError, StageFailedError
 from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import Distillation, StageSpec

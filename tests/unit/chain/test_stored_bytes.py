@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasearch.chain.run import StageRunner, Stores
+from tasearch.chain.control import Stores
+from tasearch.chain.run import StageRunner
 from tasearch.domain.errors import StorageError
 from tasearch.domain.result import StageResult
 from tasearch.stores.artifacts import ArtifactStore

