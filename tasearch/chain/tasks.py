@@ -233,9 +233,11 @@ class Crew:
 
     def _wind_down(self) -> None:
         """End every task as a signal would: stages are saved and given back, and so is what the tasks hold."""
-        for job in self._pack.interrupt():
+        self._pack.interrupt()
+        # All of them: one that an interrupt has hit between two places of the pack is in none.
+        for job, attempt in self._attempts.items():
             try:
-                self._bench.settle(self._attempts.pop(job), InterruptedStage())
+                self._bench.settle(attempt, InterruptedStage())
             except InterruptedStage:
                 pass
             except Exception:

@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from tasearch.chain import run
 from tasearch.cli.main import main
 from tasearch.worker import reproduction
+from tests.beginnings import at_each_beginning
 from tests.integration.conftest import Study
 
-FIT = vars(run)["fit"]
 Reproduce = Callable[..., tuple[int, dict[str, Any], str]]
 CHAINS = ("--temperatures", "4", "--kd-weights", "0.9", "--trials", "2")
 
@@ -78,11 +77,7 @@ def test_every_stage_is_really_trained_again(
     optimize(*CHAINS)
     trained: list[str] = []
 
-    def fit(spec: Any, *arguments: Any, **named: Any) -> Any:
-        trained.append(spec.student.name)
-        return FIT(spec, *arguments, **named)
-
-    monkeypatch.setattr(run, "fit", fit)
+    at_each_beginning(monkeypatch, lambda spec: trained.append(spec.student.name))
     reproduce("--trial", "0")
     assert trained == ["plain2"]
     trained.clear()
@@ -146,11 +141,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(
     optimize(*CHAINS)
     before = {path for path in home.iterdir() if not path.name.startswith("studies.db")}
 
-    def fit(spec: Any, *arguments: Any, **named: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGINT)
-        return FIT(spec, *arguments, **named)
-
-    monkeypatch.setattr(run, "fit", fit)
+    at_each_beginning(monkeypatch, lambda _spec: os.kill(os.getpid(), signal.SIGINT))
     code, answer, _ = reproduce("--trial", "0")
     assert (code, answer) == (130, {})
     assert {path for path in home.iterdir() if not path.name.startswith("studies.db")} == before

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tasearch.chain import run
 from tasearch.cli.main import main
+from tasearch.domain.spec import StageSpec
 from tasearch.worker import progress
+from tests.beginnings import at_each_beginning
 from tests.integration.conftest import Study
-
-FIT = vars(run)["fit"]
 
 
 @pytest.fixture
@@ -26,12 +24,11 @@ def stopping(stop: list[str], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Stop the study, once, when the first distilled stage begins; the exit codes of `tasearch stop`."""
     codes: list[int] = []
 
-    def fit(spec: Any, *arguments: Any, **named: Any) -> Any:
+    def act(spec: StageSpec) -> None:
         if spec.distillation is not None and not codes:
             codes.append(main([*stop, "--wait", "0"]))
-        return FIT(spec, *arguments, **named)
 
-    monkeypatch.setattr(run, "fit", fit)
+    at_each_beginning(monkeypatch, act)
     monkeypatch.setattr(progress, "PUBLISH_SECONDS", 0.0)
     return codes
 

@@ -17,6 +17,7 @@ from tasearch.domain.spec import StageSpec
 from tasearch.stores.owner import current_owner
 from tasearch.stores.stages import StageState
 from tasearch.training.loop import InterruptedStage
+from tests.beginnings import at_each_beginning
 from tests.factories import CPU, make_recipe, make_stage
 from tests.unit.chain.test_run import DATASET, STUDENT, TEACHER, Watcher, open_stores
 
@@ -146,6 +147,19 @@ def test_what_a_task_raises_ends_the_others_in_good_order(stores: Stores) -> Non
     with pytest.raises(KeyError):
         side.run(broken(), side.needing(longer))
     assert side.state(longer) is StageState.RELEASED
+
+
+def test_an_interrupt_while_a_stage_begins_gives_it_back(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    side = Side(stores, 2)
+
+    def interrupt(spec: StageSpec) -> None:
+        if spec == LABELS:
+            raise KeyboardInterrupt
+
+    at_each_beginning(monkeypatch, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        side.run(side.needing(TEACHER), side.needing(LABELS))
+    assert [side.state(spec) for spec in (LABELS, TEACHER)] == [StageState.RELEASED] * 2
 
 
 def test_a_stage_of_another_live_worker_is_not_waited_for_unless_asked(stores: Stores) -> None:
