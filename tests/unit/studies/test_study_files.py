@@ -20,8 +20,8 @@ SECTIONS = ["## What the paper reports", "## What we measured", "## Notes"]
 
 
 def command_of(folder: Path) -> list[str]:
-    """Return the one command of a study's README."""
-    (line,) = re.findall(r"^    (tasearch .*)$", (folder / "README.md").read_text(), flags=re.MULTILINE)
+    """Return the command of a study's README: the first one, before what was measured at other sizes."""
+    line, *_ = re.findall(r"^    (tasearch .*)$", (folder / "README.md").read_text(), flags=re.MULTILINE)
     return shlex.split(line)
 
 
