@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
+from tasearch.domain.dotted_path import NotImportedError, imported, said
 from tasearch.domain.errors import ModelError, nearest
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.names import Kind, kind_of
@@ -51,13 +47,10 @@ def find_callable(name: str) -> Build:
                 hint=nearest(name, known) if known else "name it as package.module:function, which every process finds",
             )
         return _REGISTERED[name]
-    module_name, _, attribute = name.partition(":")
-    found: Any = _imported(name, module_name)
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            close = [known for known, value in vars(found).items() if getattr(value, "__module__", "") == module_name]
-            raise ModelError(f"{name}: {module_name} has no {attribute!r}", hint=nearest(part, close))
-        found = getattr(found, part)
+    try:
+        found: Any = imported(name)
+    except NotImportedError as error:
+        raise ModelError(error.message, hint=error.hint) from error
     if not callable(found):
         raise ModelError(
             f"{name} is a {type(found).__name__}, not a function that takes num_classes and returns a net",
@@ -75,7 +68,7 @@ def call(build: Build, spec: ModelSpec) -> nn.Module:
     except (Exception, SystemExit) as error:
         shown = ", ".join(f"{name}={value}" for name, value in arguments.items())
         raise ModelError(
-            f"{spec.name}({shown}) raised {_said(error)}", hint="it must return a net for these numbers"
+            f"{spec.name}({shown}) raised {said(error)}", hint="it must return a net for these numbers"
         ) from error
     if not isinstance(net, nn.Module):
         raise ModelError(
@@ -115,36 +108,3 @@ def arguments_of(build: Build, spec: ModelSpec) -> dict[str, Any]:
             hint="give these parameters defaults; known are num_classes, in_channels and image_size",
         )
     return arguments
-
-
-def _imported(name: str, module_name: str) -> Any:
-    here = str(Path.cwd())
-    try:
-        with _first_on_path(here):
-            importlib.invalidate_caches()
-            return importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        missing = isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or "\0")
-        what = f"there is no module {module_name!r}" if missing else f"importing {module_name} raised {_said(error)}"
-        raise ModelError(
-            f"{name}: {what}", hint=f"modules are looked for in {here} and where Python finds its packages"
-        ) from error
-
-
-@contextmanager
-def _first_on_path(folder: str) -> Iterator[None]:
-    """Let a folder win while a module is imported; after that it stays at the end, for imports inside functions."""
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-        if folder not in sys.path:
-            sys.path.append(folder)
-
-
-def _said(error: BaseException) -> str:
-    """Return type, message and place of an error: `ValueError: no (models.py, line 7)`."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"

@@ -28,7 +28,7 @@ from tests.unit.cli.conftest import SMALL, Run
         ("plain2", "plain6", "teacher plain2 (5,114 parameters) is not larger than student plain6", "swap them"),
         ("mynets.make", "plain2", "unknown model 'mynets.make'", "package.module:function"),
         ("torchvision:resnet19", "plain2", "unknown model 'torchvision:resnet19'", "resnet18"),
-        ("nowhere.nets:make", "plain2", "there is no module 'nowhere.nets'", "modules are looked for in"),
+        ("nowhere.nets:make", "plain2", "there is no module 'nowhere'", "it is looked for in"),
     ],
 )
 def test_a_pair_of_models_that_cannot_be_searched(

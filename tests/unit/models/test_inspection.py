@@ -29,7 +29,7 @@ SMALL = spec_of("tests.nets:small")
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("raises", "raised ValueError: no net for 4 (nets.py, line"),
+        ("raises", "raised ValueError: no net for 4 ("),
         ("no_net", "returned a dict, not a torch.nn.Module"),
         ("takes_nothing", "does not take num_classes"),
         ("needs_more", "needs depth as well"),
