@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import sys
-from multiprocessing.synchronize import Barrier
 
 from tasearch.stores.records import open_records
+from tests.contract.at_once import wait_for_all
 from tests.contract.examples import result_of, stage
 
 STAGES = 60
-_gate: list[Barrier] = []
-
-
-def enter(gate: Barrier) -> None:
-    """Initialise a process of the pool."""
-    _gate.append(gate)
 
 
 def claim_all(storage_url: str, owner: str) -> list[str]:
     """Once all processes are up: open the database (empty at first), claim and complete whatever is free."""
-    _gate[0].wait(timeout=60)
+    wait_for_all()
     records = open_records(storage_url)
     records.studies.create("race", {}, {}, {})
     won = []

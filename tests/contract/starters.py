@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from multiprocessing.synchronize import Barrier
 
 from tasearch.search.space import SearchSpace
 from tasearch.search.storage import open_storage
@@ -13,6 +12,7 @@ from tasearch.stores.engine import engine_kwargs, tune, url_text
 from tasearch.stores.records import open_records
 from tasearch.stores.transactions import create_tables
 from tasearch.worker.database import prepare_database
+from tests.contract.at_once import wait_for_all
 
 _SPACE = SearchSpace(
     teacher="plain10",
@@ -23,25 +23,19 @@ _SPACE = SearchSpace(
     kd_weights=(0.9,),
     scope="last",
 )
-_gate: list[Barrier] = []
 
 
-def enter(gate: Barrier) -> None:
-    """Initialise a process of the pool."""
-    _gate.append(gate)
-
-
-def initialise(storage_url: str) -> float:
+def initialise(storage_url: str, _owner: str) -> float:
     """Once all processes are up, do what `tasearch db init` does; returns seconds."""
-    _gate[0].wait(timeout=120)
+    wait_for_all()
     begin = time.monotonic()
     prepare_database(storage_url)
     return _light(begin)
 
 
-def join(storage_url: str) -> float:
+def join(storage_url: str, _owner: str) -> float:
     """Once all processes are up, open records and study as a worker does; returns seconds."""
-    _gate[0].wait(timeout=120)
+    wait_for_all()
     begin = time.monotonic()
     records = open_records(storage_url)
     records.studies.create("race", {}, {}, {})

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable
-
 import optuna
 from sqlalchemy import Engine, create_engine, text
 
 from tasearch.stores.schema import VERSION_TABLE
-from tests.contract.starters import enter, initialise, join
+from tests.contract.at_once import at_once
+from tests.contract.starters import initialise, join
 
 PROCESSES = 24
-Work = Callable[[str], float]
-
-
-def all_at_once(work: Work, storage_url: str) -> list[float]:
-    """Do `work` in 24 processes that wait for each other before they begin; returns the seconds of each."""
-    # Not fork: a child must not inherit the open connections of this process.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.contract.starters"])
-    with context.Pool(PROCESSES, enter, (context.Barrier(PROCESSES),)) as pool:
-        return pool.map(work, [storage_url] * PROCESSES, chunksize=1)
 
 
 def counts(storage_url: str, *tables: str) -> list[int]:
@@ -34,12 +22,12 @@ def counts(storage_url: str, *tables: str) -> list[int]:
 
 
 def test_tables_are_made_once(storage_url: str) -> None:
-    assert len(all_at_once(initialise, storage_url)) == PROCESSES
+    assert len(at_once(initialise, PROCESSES, storage_url)) == PROCESSES
     assert counts(storage_url, VERSION_TABLE, "alembic_version", "version_info") == [1, 1, 1]
 
 
 def test_workers_that_need_no_preparation_open_one_study(storage_url: str) -> None:
-    all_at_once(join, storage_url)
+    at_once(join, PROCESSES, storage_url)
     assert counts(storage_url, VERSION_TABLE, "alembic_version", "version_info") == [1, 1, 1]
     storage = optuna.storages.RDBStorage(storage_url)
     assert optuna.get_all_study_names(storage) == ["race"]
