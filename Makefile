@@ -31,7 +31,7 @@ demo: install
 	    --limit-train 3000 --epochs 6 --trials 12 --finalists 2 --replicates 5 --max-replicates 5 --workers auto
 
 test: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 bench: dev
 	$(BIN)/python tests/bench/stage_throughput.py

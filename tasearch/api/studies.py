@@ -66,7 +66,7 @@ def study_summaries(records: Records) -> tuple[StudySummary, ...]:
             created_at=row.created_at,
             teacher=row.identity["teacher"],
             student=row.identity["student"],
-            dataset=row.identity["data"]["name"],
+            dataset=row.config["data"]["name"],
             verdict=(row.attrs.get("verdict") or {}).get("text"),
             is_gap="gap" in row.identity,
         )

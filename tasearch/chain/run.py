@@ -322,7 +322,7 @@ class StageRunner:
         return {
             "weights": row.artifact_id if row else None,
             "model": teacher.student,
-            "data": spec.data,
+            "data": spec.data.identity(),
             "replicate": spec.replicate,
             "precision": spec.recipe.precision,
             "batch": evaluation_batch(self._device),

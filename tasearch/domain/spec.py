@@ -53,6 +53,11 @@ class DataSpec:
     std: tuple[float, ...] = added_later(())
     """Standard deviations beside `mean`."""
 
+    def identity(self) -> dict[str, object]:
+        """Return the spec as JSON types, without the place where images of one's own lie: only their content counts."""
+        whole: dict[str, object] = plain(self)
+        return whole | {"name": "own"} if ":" in self.name else whole
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -138,7 +143,7 @@ class StageSpec:
             "student": plain(self.student),
             "distillation": distillation,
             "recipe": plain(self.recipe),
-            "data": plain(self.data),
+            "data": self.data.identity(),
             "replicate": self.replicate,
             "numerics_version": self.numerics_version,
             **({} if self.metric == ACCURACY else {"metric": self.metric}),

@@ -201,11 +201,18 @@ def _reproduction(facts: Mapping[str, Any]) -> str:
     place = facts["environment"]
     where = "" if place is None else f" on {escaped(place['device'])}, CPU threads: {place['threads']},"
     commands = f"{facts['commands']['study']}\n{facts['commands']['export']}"
+    how = "To reproduce:"
+    if "object:" in commands:
+        # No other process has them.
+        how = (
+            "To reproduce: from Python, by `tasearch.optimize` and `tasearch.export_student`, with the objects that "
+            "this study was given (`object:NAME` stands for each of them below) and these settings:"
+        )
     return f"""## Where it comes from
 
 Study {escaped(facts["study_name"])}, stage {facts["stage"]["fingerprint"][:16]}, weights SHA-256
 {facts["stage"]["artifact_id"]}, trained{where} with {_versions(trained)}; exported {facts["created_at"]} with
-{_versions(exported)}. `model.json` has all of this for programs. To reproduce:
+{_versions(exported)}. `model.json` has all of this for programs. {how}
 
 {_fenced(commands)}"""
 

@@ -116,7 +116,7 @@ def _refuse_others(row: StudyRow, plan: StudyPlan) -> None:
     difference = identity_difference(row.identity, plan.identity)
     if not difference:
         return
-    data = row.identity["data"]
+    data = row.config["data"]
     if all(line.startswith("data.") for line in difference):
         raise ConfigError(
             f"these are not the data of study {row.study_name!r}: {'; '.join(difference)}",

@@ -337,7 +337,7 @@ def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> d
         "sampler": settings.sampler,
         "pruner": settings.pruner,
         "seed": settings.seed,
-        "data": plain(stages.data),
+        "data": stages.data.identity(),
         "recipe": plain(stages.recipe),
         "numerics_version": stages.numerics_version,
         **added,

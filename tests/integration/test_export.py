@@ -167,6 +167,12 @@ def test_other_data_are_refused(optimize: Study, tmp_path: Path, run: Run) -> No
     assert "these are not the data of study 'pets': data.content_hash" in error
 
 
+def test_images_that_have_moved_are_the_same_data(optimize: Study, tmp_path: Path, run: Run) -> None:
+    optimize()
+    moved = make_image_folder(tmp_path / "moved" / "elsewhere")
+    assert run("--dataset", f"folder:{moved}")[0] == 0
+
+
 def test_a_study_that_streams_its_images_exports_the_same_weights(optimize: Study, tmp_path: Path, run: Run) -> None:
     optimize()
     _, in_memory, _ = run()

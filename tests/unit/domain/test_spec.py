@@ -116,3 +116,10 @@ def test_two_tas_from_scratch_are_no_chain() -> None:
 def test_a_chain_of_distilled_tas_is_written_as_before_there_were_others() -> None:
     chain = ChainSpec(path=("a", "b", "c"), temperatures=(4.0, 4.0), kd_weights=(0.9, 0.9))
     assert set(plain(chain)) == {"path", "temperatures", "kd_weights"}
+
+
+def test_where_own_images_lie_is_no_part_of_a_stage() -> None:
+    here, there = (dataclasses.replace(STAGE.data, name=name) for name in ("folder:here", "folder:there"))
+    assert here.identity() == there.identity()
+    assert here.identity() != dataclasses.replace(here, content_hash="other").identity()
+    assert STAGE.data.identity()["name"] == STAGE.data.name

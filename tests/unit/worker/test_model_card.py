@@ -132,3 +132,9 @@ def test_a_network_of_own_code_says_what_it_takes_to_load_it() -> None:
     text = card(facts(model=model))
     assert "your own function `nets:tiny`" in text
     assert "your own function" not in card(facts())
+
+
+def test_objects_of_python_are_reproduced_from_python() -> None:
+    commands = {"study": "tasearch optimize --dataset object:Bands", "export": "tasearch export"}
+    assert "from Python, by `tasearch.optimize`" in card(facts(commands=commands))
+    assert "from Python" not in card(facts())
