@@ -14,7 +14,18 @@ from tests.integration.conftest import Study
 from tests.integration.test_samplers import trials_of
 
 # A search that chooses by what it has seen would choose otherwise where more is under way.
-EXHAUSTIVE = ["--sampler", "exhaustive", "--tas", "plain4", "--temperatures", "2,4", "--kd-weights", "0.9"]
+EXHAUSTIVE = [
+    "--sampler",
+    "exhaustive",
+    "--tas",
+    "plain4",
+    "--temperatures",
+    "2,4",
+    "--kd-weights",
+    "0.9",
+    "--precision",
+    "float32",
+]
 
 
 def stages_of(home: Path) -> dict[str, tuple[Any, ...]]:
@@ -37,7 +48,7 @@ def test_a_study_in_packs_has_the_stages_and_the_verdict_of_one_without(optimize
 
 def test_a_pack_of_one_size_gives_the_same_trials_again(optimize: Study, tmp_path: Path) -> None:
     """How stages take turns does not depend on time, so the sampler sees them end in the same order."""
-    flags = ["--trials", "5", "--pack", "3", "--epochs", "1"]
+    flags = ["--trials", "5", "--pack", "3", "--epochs", "1", "--precision", "float32"]
     optimize(*flags)
     optimize(*flags, "--home", str(tmp_path / "again"))
     assert trials_of(tmp_path / "home") == trials_of(tmp_path / "again")
