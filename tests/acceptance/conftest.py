@@ -29,7 +29,7 @@ BUDGET = (
     # Said, not measured: runs are compared bit by bit.
     *("--precision", "float32", "--study-name", STUDY),
 )
-_PATIENCE = 120.0
+_PATIENCE = 240.0
 
 
 def _environment() -> dict[str, str]:

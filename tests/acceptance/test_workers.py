@@ -68,7 +68,7 @@ def test_a_signal_to_the_call_ends_all_its_workers_and_loses_nothing(place: Plac
 
 def test_workers_do_not_outlive_a_call_that_was_killed(place: Place) -> None:
     run = place.optimize(*TWO)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not place.database.exists() or "trial 0: " not in run._err.read_text() or len(worker_ids(place)) < 2:
         assert run.process.poll() is None
         assert time.monotonic() < deadline
