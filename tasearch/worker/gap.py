@@ -27,6 +27,7 @@ from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker
 from tasearch.worker.forecast import predicted_seconds
 from tasearch.worker.local_workers import LocalWorkers
+from tasearch.worker.opening import gap_opening_lines
 from tasearch.worker.progress import Display, Progress
 from tasearch.worker.same_code import check_code
 from tasearch.worker.session import Session, StageCounts, first_snapshot, study_config
@@ -99,6 +100,8 @@ class GapSession(Session):
             check_shared(records, self.plan.study_name, self.artifacts, current_owner(), joins=joins)
             self.teacher.store(self.artifacts)
             self.home.prepare()
+            for text in () if joins else (*self._opening(), *self.teacher.remarks):
+                self.display.line(text)
             self.stop.is_watched = True
             work = functools.partial(_work, self.vary)
             with LocalWorkers(work, self.settings, self.workers - 1, self.threads, self.display) as others:
@@ -106,6 +109,10 @@ class GapSession(Session):
             return StageCounts(trained=counts.trained + others.trained, reused=counts.reused + others.reused)
         finally:
             records.close()
+
+    def _opening(self) -> list[str]:
+        arms = map(_arm_name, gap_arms(self.plan.space, self.vary))
+        return gap_opening_lines(self.plan, self.dataset, self.device, self.workers, self.pack, arms)
 
     def gap_forecast(self) -> GapForecast:
         """Return what `measure` would do and how long that would take; nothing is created or trained."""
@@ -122,7 +129,7 @@ class GapSession(Session):
         distinct = _with_teachers(specs)
         return GapForecast(
             study_name=plan.study_name,
-            arms=tuple(" > ".join(arm.path) + f" ({arm.series})" for arm in arms),
+            arms=tuple(map(_arm_name, arms)),
             pairs=len(pairs),
             replicates=plan.settings.replicates,
             stages=len(distinct),
@@ -234,6 +241,10 @@ def stages_of(plan: StudyPlan, arm: GapArm, pair: Pair, replicate: int) -> tuple
     if chain is None:
         return (plan.stages.from_labels(arm.student, replicate),)
     return dataclasses.replace(plan.stages, teacher=chain.path[0]).chain(chain, replicate)
+
+
+def _arm_name(arm: GapArm) -> str:
+    return " > ".join(arm.path) + f" ({arm.series})"
 
 
 def _with_teachers(specs: Iterable[StageSpec]) -> list[StageSpec]:

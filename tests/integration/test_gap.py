@@ -154,3 +154,18 @@ def test_two_workers_share_a_measurement(gap: Gap) -> None:
     assert all(point["test"]["n"] == 2 for point in answer["points"])
     assert len(answer["test_opened"]) == 1
     assert answer["stages"]["trained"] == 9
+
+
+def test_study_data_arms_and_budget_are_said_before_the_work(
+    gap: Gap, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = gap("--vary", "student", "--tas", "plain4", "--replicates", "1")
+    assert main([*shlex.split(answer["command"])[1:], "--home", str(tmp_path / "home")]) == 0
+    said = capsys.readouterr().err.splitlines()[:5]
+    assert said[0] == f"study {answer['study_name']}"
+    assert said[1].startswith("data folder:pets: 36 train")
+    assert said[2:4] == [
+        "arms: plain2 (NOKD), plain4 (NOKD), plain6 > plain2 (BLKD), plain6 > plain4 (BLKD)",
+        "budget: 1 fresh replicates, temperature 4, KD weight 0.9, 1 epochs a stage",
+    ]
+    assert said[4].startswith("on cpu ")
