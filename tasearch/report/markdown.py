@@ -35,6 +35,7 @@ def report_markdown(view: StudyView) -> str:
         *_cost(view, cost_info(view)),
         "## Provenance",
         _provenance(view),
+        wording.from_python(view.command),
         _fenced(view.command),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -70,6 +70,7 @@ def render_page(view: StudyView) -> str:
         test_of=lambda score: test_interval(view, score),
         mean_std=wording.mean_std,
         missing=wording.MISSING,
+        from_python=wording.from_python(view.command),
         failed=[trial for trial in view.trials if trial.state is TrialState.FAILED],
         race=race_looks(view.verdict),
         replicates=sorted({row.replicate for row in view.finals}),

@@ -95,3 +95,13 @@ def plural(number: int, noun: str) -> str:
 def printable(text: str) -> str:
     """Return the text without control characters, so that no name can drive the reader's terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def from_python(command: str) -> str:
+    """Return what a reader of a command has to know where it names objects that no other process has, or nothing."""
+    if "object:" not in command:
+        return ""
+    return (
+        "This study was given objects of a Python program, which `object:NAME` stands for: the commands of this report "
+        "are its settings, to be repeated from Python by tasearch.optimize with the same objects."
+    )

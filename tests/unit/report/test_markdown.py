@@ -55,6 +55,11 @@ def test_names_are_shown_as_text() -> None:
     assert "&lt;script>alert(1)&lt;/script>\\|\\[a\\](javascript:b) \\`c\\` \\*d\\* \\# e \\# f" in text
 
 
+def test_a_command_that_names_objects_of_a_program_is_said_to_be_for_python() -> None:
+    shown = report_markdown(make_view(command="tasearch optimize --student object:net"))
+    assert "given objects of a Python program" in shown
+
+
 def test_a_fence_inside_a_command_does_not_end_its_block() -> None:
     command = "tasearch optimize --study-name '```'"
     assert f"````\n{command}\n````" in report_markdown(make_view(command=command))

@@ -186,6 +186,13 @@ def test_the_page_shows_the_command_that_reproduces_it(view: StudyView) -> None:
     assert view.command in Tags(render_page(view)).texts
 
 
+def test_a_command_that_names_objects_of_a_program_is_said_to_be_for_python() -> None:
+    assert "given objects of a Python program" in render_page(
+        make_view(command="tasearch optimize --student object:net")
+    )
+    assert "given objects of a Python program" not in render_page(make_view())
+
+
 def test_an_empty_ladder_is_explained() -> None:
     rows = (make_trial(0, make_chain("plain10", "plain2"), 0.7),)
     assert "The ladder is empty" in render_page(make_view_without_finals(trials=rows, ta_capacities={}))
