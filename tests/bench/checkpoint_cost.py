@@ -23,7 +23,7 @@ from tasearch.config.settings import Settings
 from tasearch.models.registry import build_model
 from tasearch.stores.checkpoints import CheckpointStore
 from tasearch.training.weights import Checkpoint, capture
-from tests.bench.stage_throughput import _model
+from tests.bench.random_stages import model
 
 MODELS = ("plain2", "plain10", "resnet8", "resnet20", "resnet110")
 ROUNDS = 5
@@ -31,7 +31,7 @@ ROUNDS = 5
 
 def seconds_of(name: str, folder: Path) -> float:
     """Return the median seconds of saving one checkpoint of a model under way."""
-    net = build_model(_model(name), seed=0)
+    net = build_model(model(name), seed=0)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9)
     net(torch.randn(8, 3, 32, 32)).sum().backward()
     optimizer.step()

@@ -38,57 +38,20 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tasearch.data.dataset import Split
 from tasearch.data.views import ViewSource, channel_statistics
-from tasearch.domain.result import EpochResult
-from tasearch.domain.spec import DataSpec, Distillation, ModelSpec, Recipe, StageSpec
 from tasearch.models.capacity import capacity
 from tasearch.models.registry import build_model
 from tasearch.training.device import configure
 from tasearch.training.graphs import StepGraphs, recorded
-from tasearch.training.loop import NUMERICS_VERSION, StageData, StageJob
+from tasearch.training.loop import StageData, StageJob
 from tasearch.training.pack import fit_pack
 from tests.bench.loops import paper_loop, tuned_loop
+from tests.bench.random_stages import CLASSES, Unwatched, model, random_data, random_split, sgd, taught_stage
 
-BATCH, NUM_TRAIN, NUM_VAL, CLASSES = 128, 45_000, 5_000, 10
+BATCH, NUM_TRAIN, NUM_VAL = 128, 45_000, 5_000
 LOOP_SECONDS = 4.0
 SECTIONS = ("limit", "packs", "full", "loops", "fused", "processes")
-DATA = DataSpec(
-    name="random",
-    content_hash="",
-    image_size=32,
-    channels=3,
-    num_classes=CLASSES,
-    num_train=NUM_TRAIN,
-    num_val=NUM_VAL,
-    shift=4,
-    flip=True,
-)
-
-
-class _Unwatched:
-    """A control that does nothing."""
-
-    def tick(self) -> None:
-        """Nothing."""
-
-    def epoch_done(self, point: EpochResult) -> None:
-        """Nothing."""
-
-    def save(self, checkpoint: bytes) -> None:
-        """Nothing."""
-
-
-def random_split(count: int) -> Split:
-    """Return random images: what they show does not change the speed."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return Split(images, torch.randint(0, CLASSES, (count,), generator=generator))
-
-
-def model(name: str) -> ModelSpec:
-    """Return a net for these images."""
-    return ModelSpec(name=name, in_channels=3, image_size=32, num_classes=CLASSES)
+DATA = random_data(num_train=NUM_TRAIN, num_val=NUM_VAL)
 
 
 class Stages:
@@ -103,31 +66,14 @@ class Stages:
         val = ViewSource(random_split(NUM_VAL), DATA, statistics, device)
         self.data, self.graphs = StageData(train=self.source, val=val), StepGraphs(device)
         self.table = torch.randn(NUM_TRAIN, CLASSES).half().to(device)
-        recipe = Recipe(
-            epochs=1,
-            batch_size=BATCH,
-            learning_rate=0.05,
-            schedule="cosine",
-            momentum=0.9,
-            weight_decay=5e-4,
-            precision="bfloat16",
-        )
-        teacher = StageSpec(
-            student=model("resnet20"),
-            distillation=None,
-            recipe=recipe,
-            data=DATA,
-            replicate=0,
-            numerics_version=NUMERICS_VERSION,
-        )
-        taught = Distillation(teacher=teacher, temperature=4.0, kd_weight=0.9)
-        self.spec = dataclasses.replace(teacher, student=model(student), distillation=taught)
+        recipe = sgd("bfloat16", epochs=1, batch_size=BATCH)
+        self.spec = taught_stage("resnet20", student, DATA, recipe, temperature=4.0, kd_weight=0.9)
 
     def seconds(self, pack: int, epochs: int) -> float:
         """Return the time of a pack of stages of some epochs, val included."""
         recipe = dataclasses.replace(self.spec.recipe, epochs=epochs)
         specs = [dataclasses.replace(self.spec, recipe=recipe, replicate=number) for number in range(pack)]
-        jobs = [StageJob(spec=spec, control=_Unwatched(), teacher_logits=lambda _: self.table) for spec in specs]
+        jobs = [StageJob(spec=spec, control=Unwatched(), teacher_logits=lambda _: self.table) for spec in specs]
         torch.cuda.synchronize()
         started = time.perf_counter()
         for outcome in fit_pack(jobs, self.data, self.device, graphs=self.graphs):

@@ -38,7 +38,8 @@ from tasearch.training.evaluate import logits_table
 from tasearch.training.loop import StageData, fit
 from tasearch.training.weights import load_weights
 from tasearch.worker.study_plan import augment_of, build_plan
-from tests.bench.stage_throughput import CPU, _Unwatched
+from tests.bench.random_stages import Unwatched
+from tests.bench.stage_throughput import CPU
 
 TEMPERATURE, KD_WEIGHT = 5.0, 0.5
 STAGES = ("plain10 from labels", "plain4 from labels", "plain2 from labels", "plain10 > plain4", "plain4 > plain2")
@@ -158,7 +159,7 @@ class OurRecipe:
         )
 
     def _stage(self, spec: StageSpec, teacher: nn.Module | None) -> tuple[nn.Module, float]:
-        trained = fit(spec, self.data, CPU, _Unwatched(), teacher_logits=self._logits(spec, teacher))
+        trained = fit(spec, self.data, CPU, Unwatched(), teacher_logits=self._logits(spec, teacher))
         net = build_model(spec.student, seed=0)
         load_weights(net, trained.weights)
         return net.to(memory_format=torch.channels_last).eval(), trained.curve[-1].val_accuracy

@@ -32,7 +32,8 @@ from tasearch.training.evaluate import accuracy, logits_table
 from tasearch.training.loop import NUMERICS_VERSION, StageData, fit
 from tasearch.training.precision import PRECISIONS
 from tasearch.training.weights import load_weights
-from tests.bench.stage_throughput import CPU, _Unwatched
+from tests.bench.random_stages import Unwatched
+from tests.bench.stage_throughput import CPU
 
 CHAIN = ChainSpec(path=("plain6", "plain2"), temperatures=(4.0,), kd_weights=(0.9,))
 RECIPE = Recipe(
@@ -71,7 +72,7 @@ class Bench:
             views = self.data.train.views(spec.replicate, epoch)
             return logits_table(teacher, views, precision=spec.recipe.precision, tick=lambda: None)
 
-        trained = fit(spec, self.data, CPU, _Unwatched(), teacher_logits=logits if teacher else None)
+        trained = fit(spec, self.data, CPU, Unwatched(), teacher_logits=logits if teacher else None)
         net = build_model(spec.student, seed=0)
         load_weights(net, trained.weights)
         return net.to(memory_format=torch.channels_last).eval()

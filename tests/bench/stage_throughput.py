@@ -24,15 +24,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tasearch.data.dataset import Split
 from tasearch.data.views import ViewSource, channel_statistics
-from tasearch.domain.result import EpochResult
-from tasearch.domain.spec import DataSpec, Distillation, ModelSpec, Recipe, StageSpec
+from tasearch.domain.spec import ModelSpec, StageSpec
 from tasearch.models.registry import build_model
 from tasearch.training.evaluate import logits_table
-from tasearch.training.loop import NUMERICS_VERSION, StageData, fit
+from tasearch.training.loop import StageData, fit
 from tasearch.training.precision import faster_precision
 from tests.bench.loops import BATCH, KD_WEIGHT, TEMPERATURE, paper_loop, tidy_loop, tuned_loop
+from tests.bench.random_stages import Unwatched, model, random_data, random_split, sgd, taught_stage
 
 PAIRS = ("plain10 > plain2", "resnet20 > resnet8", "resnet110 > resnet8", "resnet110 > resnet20")
 CPU = torch.device("cpu")
@@ -40,47 +39,17 @@ STEPS = 8
 """Steps of an epoch of a stage."""
 LEAST_STEPS, SECONDS = 2, 3.0
 """A measurement of a loop takes this many steps or this long, whichever is more, after one step not counted."""
-DATA = DataSpec(
-    name="random",
-    content_hash="",
-    image_size=32,
-    channels=3,
-    num_classes=10,
-    num_train=STEPS * BATCH,
-    num_val=8,
-    shift=4,
-    flip=True,
-)
-
-
-class _Unwatched:
-    """A control that does nothing."""
-
-    def tick(self) -> None:
-        """Nothing."""
-
-    def epoch_done(self, point: EpochResult) -> None:
-        """Nothing."""
-
-    def save(self, checkpoint: bytes) -> None:
-        """Nothing."""
-
-
-def random_split(count: int) -> Split:
-    """Return random images: what they show does not change the speed."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return Split(images, torch.randint(0, 10, (count,), generator=generator))
+DATA = random_data(num_train=STEPS * BATCH, num_val=8)
 
 
 def measure(pair: str, rounds: int) -> dict[str, object]:
     """Return the figures of one pair, in images per second."""
-    teacher, student = (_model(name) for name in pair.split(" > "))
+    teacher, student = (model(name) for name in pair.split(" > "))
     train = random_split(DATA.num_train)
     statistics = channel_statistics(train)
     source = ViewSource(train, DATA, statistics, CPU)
     data = StageData(train=source, val=ViewSource(random_split(DATA.num_val), DATA, statistics, CPU))
-    spec = _stage(teacher, student, faster_precision([student, teacher], CPU))
+    spec = stage(pair, faster_precision([student, teacher], CPU))
     precision = getattr(torch, spec.recipe.precision)
     guide = build_model(teacher, seed=1).to(memory_format=torch.channels_last)
 
@@ -89,8 +58,8 @@ def measure(pair: str, rounds: int) -> dict[str, object]:
 
     stored = {epoch: table(epoch) for epoch in range(1, spec.recipe.epochs + 1)}
     ways: dict[str, Callable[[], float]] = {
-        "warm": lambda: _stage_rate(spec, data, stored.__getitem__),
-        "cold": lambda: _stage_rate(spec, data, table),
+        "warm": lambda: stage_rate(spec, data, stored.__getitem__),
+        "cold": lambda: stage_rate(spec, data, table),
         "loop_paper": _loop_rate(paper_loop(teacher, student, train.images, train.labels, DATA.shift)),
         "loop_tidy": _loop_rate(tidy_loop(teacher, student, source)),
         "loop_tuned": _loop_rate(tuned_loop(teacher, student, source, precision)),
@@ -104,22 +73,29 @@ def measure(pair: str, rounds: int) -> dict[str, object]:
     return {"pair": pair, **found, "share_of_limit": found["warm"] / found["limit"], "precision": spec.recipe.precision}
 
 
-def convolution_rate(model: ModelSpec, precision: torch.dtype) -> float:
+def stage(pair: str, precision: str) -> StageSpec:
+    """Return the stage of a pair `teacher > student` that is measured: two epochs."""
+    teacher, student = pair.split(" > ")
+    recipe = sgd(precision, epochs=2, batch_size=BATCH)
+    return taught_stage(teacher, student, DATA, recipe, temperature=TEMPERATURE, kd_weight=KD_WEIGHT)
+
+
+def convolution_rate(net: ModelSpec, precision: torch.dtype) -> float:
     """Return images per second of the net's convolutions alone, forward and backward, in the better layout."""
     layouts = (torch.contiguous_format, torch.channels_last)
-    layers = _convolutions(model)
+    layers = _convolutions(net)
     return BATCH / min(sum(_convolution_seconds(*layer, precision, layout) for layer in layers) for layout in layouts)
 
 
-def _convolutions(model: ModelSpec) -> list[tuple[nn.Conv2d, tuple[int, ...]]]:
-    net, found = build_model(model, seed=0).eval(), []
+def _convolutions(spec: ModelSpec) -> list[tuple[nn.Conv2d, tuple[int, ...]]]:
+    net, found = build_model(spec, seed=0).eval(), []
     hooks = [
         module.register_forward_hook(lambda module, inputs, _: found.append((module, tuple(inputs[0].shape[1:]))))
         for module in net.modules()
         if isinstance(module, nn.Conv2d)
     ]
     with torch.no_grad():
-        net(torch.zeros(1, model.in_channels, model.image_size, model.image_size))
+        net(torch.zeros(1, spec.in_channels, spec.image_size, spec.image_size))
     for hook in hooks:
         hook.remove()
     return found
@@ -140,10 +116,10 @@ def _convolution_seconds(
     return fastest
 
 
-def _stage_rate(spec: StageSpec, data: StageData, logits: Callable[[int], Tensor]) -> float:
+def stage_rate(spec: StageSpec, data: StageData, logits: Callable[[int], Tensor]) -> float:
     started, stages = time.perf_counter(), 0
     while not stages or time.perf_counter() - started < SECONDS:
-        fit(spec, data, CPU, _Unwatched(), teacher_logits=logits)
+        fit(spec, data, CPU, Unwatched(), teacher_logits=logits)
         stages += 1
     return stages * spec.recipe.epochs * DATA.num_train / (time.perf_counter() - started)
 
@@ -160,35 +136,6 @@ def _loop_rate(loop: Iterator[None]) -> Callable[[], float]:
         return steps * BATCH / (time.perf_counter() - started)
 
     return rate
-
-
-def _model(name: str) -> ModelSpec:
-    return ModelSpec(name=name, in_channels=3, image_size=32, num_classes=10)
-
-
-def _stage(teacher: ModelSpec, student: ModelSpec, precision: str) -> StageSpec:
-    recipe = Recipe(
-        epochs=2,
-        batch_size=BATCH,
-        learning_rate=0.05,
-        schedule="cosine",
-        momentum=0.9,
-        weight_decay=5e-4,
-        precision=precision,
-    )
-
-    def stage(model: ModelSpec, distillation: Distillation | None) -> StageSpec:
-        return StageSpec(
-            student=model,
-            distillation=distillation,
-            recipe=recipe,
-            data=DATA,
-            replicate=0,
-            numerics_version=NUMERICS_VERSION,
-        )
-
-    taught = Distillation(teacher=stage(teacher, None), temperature=TEMPERATURE, kd_weight=KD_WEIGHT)
-    return stage(student, taught)
 
 
 def main() -> None:

@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tasearch.data.views import ViewSource, channel_statistics
 from tasearch.training.device import configure
 from tasearch.training.loop import StageData
-from tests.bench.stage_throughput import CPU, DATA, _model, _stage, _stage_rate, random_split
+from tests.bench.random_stages import random_split
+from tests.bench.stage_throughput import CPU, DATA, stage, stage_rate
 
 PAIRS = ("plain10 > plain2", "plain10 > plain4", "plain10 > plain8", "resnet110 > resnet8", "resnet110 > resnet20")
 
@@ -32,7 +33,6 @@ PAIRS = ("plain10 > plain2", "plain10 > plain4", "plain10 > plain8", "resnet110 
 def rate_of(pair: str, threads: int, together: Barrier) -> float:
     """Return the images per second of one process while the others of its barrier run too."""
     configure(CPU, threads)
-    teacher, student = (_model(name) for name in pair.split(" > "))
     train = random_split(DATA.num_train)
     statistics = channel_statistics(train)
     data = StageData(
@@ -40,10 +40,10 @@ def rate_of(pair: str, threads: int, together: Barrier) -> float:
         val=ViewSource(random_split(DATA.num_val), DATA, statistics, CPU),
     )
     table = torch.zeros(DATA.num_train, DATA.num_classes).half()
-    spec = _stage(teacher, student, "float32")
-    _stage_rate(spec, data, lambda _: table)
+    spec = stage(pair, "float32")
+    stage_rate(spec, data, lambda _: table)
     together.wait()
-    return _stage_rate(spec, data, lambda _: table)
+    return stage_rate(spec, data, lambda _: table)
 
 
 def _child(pair: str, threads: int, together: Barrier, results: multiprocessing.SimpleQueue[float]) -> None:
