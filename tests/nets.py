@@ -119,3 +119,56 @@ def another_each_time(num_classes: int) -> nn.Module:
     linear = nn.Linear(192, num_classes)
     nn.init.constant_(linear.bias, float(next(_NETS)))
     return nn.Sequential(nn.Flatten(), linear)
+
+
+class _Masked(nn.Module):
+    """Adds a mask with infinities to its logits, of which none is masked."""
+
+    mask: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.LazyLinear(num_classes + 1)
+        self.register_buffer("mask", torch.tensor([0.0] * num_classes + [-torch.inf]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = (self.linear(images.flatten(1)) + self.mask)[:, :-1]
+        return logits
+
+
+def masked(num_classes: int) -> nn.Module:
+    return _Masked(num_classes)
+
+
+class _Wrapped(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.module = nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.module(images)
+        return logits
+
+
+def wrapped(num_classes: int) -> nn.Module:
+    return _Wrapped(num_classes)
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.rows = nn.LSTM(8, 16, batch_first=True)
+        self.head = nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.rows(images[:, 0])[0][:, -1])
+        return logits
+
+
+def recurrent(num_classes: int) -> nn.Module:
+    return _Recurrent(num_classes)
+
+
+def talks(num_classes: int) -> nn.Module:
+    print("building")
+    return masked(num_classes)

@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 _FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -35,7 +35,8 @@ def imported(path: str) -> object:
     module_name, _, attribute = path.partition(":")
     here = os.getcwd()  # noqa: PTH109 - sys.path holds text
     try:
-        with _first_on_path(here):
+        # stdout is for results, also where a module prints.
+        with _first_on_path(here), redirect_stdout(sys.stderr):
             importlib.invalidate_caches()
             found: object = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -64,7 +66,9 @@ def call(build: Build, spec: ModelSpec) -> nn.Module:
     """Return the net of a function. Raises ModelError where it raises, or returns something else."""
     arguments = arguments_of(build, spec)
     try:
-        net = build(**arguments)
+        # stdout is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            net = build(**arguments)
     except (Exception, SystemExit) as error:
         shown = ", ".join(f"{name}={value}" for name, value in arguments.items())
         raise ModelError(

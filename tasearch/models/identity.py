@@ -7,69 +7,71 @@ import functools
 import hashlib
 import inspect
 import sys
-import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-_LIBRARIES = ("torch", "torchvision", "timm", "tasearch")
+from tasearch.models.description import described, is_installed, is_of_library, tensor_text, without_addresses
+
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-_SIMPLE = (bool, int, float, str, type(None))
 
 
-def net_hash(net: nn.Module, build: Callable[..., nn.Module] | None) -> str:
-    """Return the SHA-256 over what a net consists of and, where `build` made it, over the code that says what it does.
+def net_hash(net: nn.Module) -> str:
+    """Return the SHA-256 over the architecture of a library's net: names, types and shapes, layers as they print."""
+    return _sha256(_shapes(net))
 
-    The architecture: names, types and shapes of the state, each layer as it prints, and plain attributes of layers
-    that are not of a library. The code: the text of the modules that define `build` and the layers, and of what these
-    import from the user's own code, line endings aside. A comment that changes makes another net: nobody can tell code
-    that matters from code that does not.
+
+def user_net_hash(net: nn.Module, other: nn.Module, build: Callable[..., nn.Module]) -> str:
+    """Return the SHA-256 over what a net of the user's consists of and over the code that says what it does.
+
+    `other` is the same net from another random state: values of weights, buffers and attributes that do not depend on
+    it belong to the identity (constants, weights that the code loads), all others follow from the seed. The code: the
+    text of the modules that define `build` and the layers, and of what these import from the user's own code, line
+    endings aside. A comment that changes makes another net: nobody can tell code that matters from code that does not.
     """
-    digest = hashlib.sha256()
-    for line in _architecture(net):
-        digest.update(f"{line}\n".encode())
-    if build is not None:
-        for name, text in sorted(_sources(net, build).items()):
-            digest.update(f"{name}\n".encode() + text + b"\n")
-    return digest.hexdigest()
+    values, elsewhere = dict(_values(net)), dict(_values(other))
+    fixed = [f"{name} = {text}" for name, text in sorted(values.items()) if elsewhere.get(name) == text]
+    sources = [f"{name}\n{text.decode(errors='replace')}" for name, text in sorted(_sources(net, build).items())]
+    return _sha256([*_shapes(net), *fixed, *sources])
 
 
-def _architecture(net: nn.Module) -> Iterator[str]:
-    for name, tensor in sorted(net.state_dict().items()):
-        yield f"{name} {tensor.dtype} {tuple(tensor.shape)}"
-    yield repr(net)
+def _shapes(net: nn.Module) -> list[str]:
+    state = [f"{name} {tensor.dtype} {tuple(tensor.shape)}" for name, tensor in sorted(net.state_dict().items())]
+    return [*state, without_addresses(repr(net))]
+
+
+def _values(net: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield what is stored in a net beside its layers, by name: tensors, and attributes of every layer."""
+    yield from ((name, tensor_text(tensor)) for name, tensor in (*net.named_parameters(), *net.named_buffers()))
     for name, layer in net.named_modules():
-        if _library(type(layer).__module__):
-            continue
-        for attribute, value in sorted(vars(layer).items()):
-            if attribute not in _OF_EVERY_MODULE and _is_plain(value):
-                yield f"{name}.{attribute} = {value!r}"
+        # A library's layers say of themselves what matters, except for functions that they were given.
+        functions_only = is_of_library(type(layer).__module__)
+        for attribute, value in vars(layer).items():
+            if attribute not in _OF_EVERY_MODULE and not (functions_only and not callable(value)):
+                yield f"{name}:{attribute}", described(value)
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_is_plain(item) for item in value)
-    return isinstance(value, _SIMPLE)
-
-
-def _library(module_name: str) -> bool:
-    return module_name.partition(".")[0] in _LIBRARIES
+def _sha256(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(f"{line}\n".encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def _sources(net: nn.Module, build: Callable[..., nn.Module]) -> dict[str, bytes]:
     """Return the text of every module of the user's that has a part in the net, by its name."""
     build = _innermost(build)
     roots = [build.__module__ or "", *(type(layer).__module__ for layer in net.modules())]
-    packages = {name.partition(".")[0] for name in roots if not _library(name)}
+    packages = {name.partition(".")[0] for name in roots if not is_of_library(name)}
     found: dict[str, bytes] = {}
     waiting = list(dict.fromkeys(roots))
     while waiting:
         name = waiting.pop()
         module = sys.modules.get(name)
-        if name in found or module is None or _library(name) or not _is_of_user(module, packages):
+        if name in found or module is None or is_of_library(name) or not _is_of_user(module, packages):
             continue
         found[name] = _text(module)
         waiting += _imports(module, found[name])
@@ -86,19 +88,9 @@ def _innermost(build: Callable[..., nn.Module]) -> Any:
 
 
 def _is_of_user(module: ModuleType, packages: set[str]) -> bool:
-    file = getattr(module, "__file__", None)
     if module.__name__.partition(".")[0] in packages:
         return True
-    if file is None:
-        return False
-    path = Path(file).resolve()
-    return not any(path.is_relative_to(folder) for folder in _installed())
-
-
-@functools.lru_cache(maxsize=1)
-def _installed() -> tuple[Path, ...]:
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return tuple({Path(sysconfig.get_path(name)).resolve() for name in names})
+    return getattr(module, "__file__", None) is not None and not is_installed(module)
 
 
 def _text(module: ModuleType) -> bytes:
@@ -135,6 +127,6 @@ def _with_parents(name: str) -> list[str]:
 
 def _own_text(part: Any) -> bytes:
     try:
-        return b"" if _library(part.__module__) else inspect.getsource(part).encode()
+        return b"" if is_of_library(part.__module__) else inspect.getsource(part).encode()
     except (OSError, TypeError):
         return b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.ambient import seeded
 from tasearch.models.callables import call, find_callable
-from tasearch.models.identity import net_hash
+from tasearch.models.identity import net_hash, user_net_hash
 from tasearch.models.names import Kind, kind_of
 from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash
 
@@ -81,35 +82,44 @@ def inspect_net(spec: ModelSpec) -> Inspection:
 def _inspected(spec: ModelSpec) -> Inspection:
     if kind_of(spec.name) not in _ZOOS:
         return _inspect_callable(spec)
-    with seeded(0), torch.device("meta"):
+    try:
         # Without numbers: a net of 25 million parameters takes half a second instead of five.
+        return _inspect_zoo_net(spec, "meta")
+    except ModelError:
+        # Some nets need numbers to be built; and an error is said in terms of these.
+        return _inspect_zoo_net(spec, "cpu")
+
+
+def _inspect_zoo_net(spec: ModelSpec, device: str) -> Inspection:
+    with seeded(0), torch.device(device):
         net = construct_zoo_net(spec).eval()
         images = torch.empty(_IMAGES, spec.in_channels, spec.image_size, spec.image_size)
-        return _inspection(net, images, spec, is_contiguous=False)
+        return _inspection(net, images, spec, code=net_hash(net), is_contiguous=False)
 
 
 def _inspect_callable(spec: ModelSpec) -> Inspection:
     net = construct_other(spec, seed=0)
+    _check_state(net, spec)
+    code = user_net_hash(net, construct_other(spec, seed=1), find_callable(spec.name))
     with seeded(0):
-        _check_state(net, spec)
         _check_same(net, construct_other(spec, seed=0), spec)
         images = _images(spec, _IMAGES)
         net.eval()
         is_contiguous = not _takes_channels_last(net, images)
-        found = _inspection(net, images, spec, is_contiguous=is_contiguous)
+        found = _inspection(net, images, spec, code=code, is_contiguous=is_contiguous)
         _check_logits(net, images, spec)
         _logits(net.train(), images, spec)
     return found
 
 
-def _inspection(net: nn.Module, images: Tensor, spec: ModelSpec, *, is_contiguous: bool) -> Inspection:
+def _inspection(net: nn.Module, images: Tensor, spec: ModelSpec, *, code: str, is_contiguous: bool) -> Inspection:
     counter = _MacCounter()
     with torch.no_grad(), _counted(), counter:
         _logits(net, images, spec)
     return Inspection(
         num_params=sum(parameter.numel() for parameter in net.parameters()),
         macs=counter.macs // _IMAGES,
-        code=net_hash(net, None if kind_of(spec.name) in _ZOOS else find_callable(spec.name)),
+        code=code,
         is_contiguous=is_contiguous,
     )
 
@@ -202,11 +212,14 @@ def _takes_channels_last(net: nn.Module, images: Tensor) -> bool:
 
 @contextmanager
 def _counted() -> Iterator[None]:
-    """Let attention be done by operations that can be counted."""
+    """Let attention and recurrent layers be done by operations that can be counted."""
     was = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="TF32 acceleration on top of oneDNN")
+            with torch.backends.mkldnn.flags(enabled=False):
+                yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was)
 
@@ -226,8 +239,9 @@ class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         output = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         if name == "convolution":
-            # Output values times the filter of each.
-            self.macs += output.numel() * args[1][0].numel()
+            # Output values times the filter of each; a transposed one spreads each input value by its filter.
+            is_transposed = args[6]
+            self.macs += (args[0] if is_transposed else output).numel() * args[1][0].numel()
         elif name in ("mm", "bmm"):
             self.macs += math.prod(args[0].shape) * args[1].shape[-1]
         elif name in ("addmm", "baddbmm"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor
 from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.registry import build_model
-from tasearch.training.weights import all_finite, weights_to_bytes
+from tasearch.training.weights import watched_tensors, weights_to_bytes
 
 ENTRIES = ("state_dict", "model", "model_state_dict", "net", "weights")
 """Of a checkpoint that holds more than weights, where they may be."""
@@ -44,17 +45,18 @@ def read_checkpoint(path: Path, spec: ModelSpec) -> GivenWeights:
     Raises ModelError where it cannot be read, holds code, or does not fit.
     """
     remarks: list[str] = []
-    state = _without_prefix(_state_dict(_content(path), path, remarks), remarks)
     net = build_model(spec, seed=0)
     wanted = net.state_dict()
+    state = _renamed(_state_dict(_content(path), path, remarks), wanted, remarks)
     counters = [name for name in wanted if name.endswith("num_batches_tracked") and name not in state]
     if counters:
         # Older files lack them, and nobody reads them.
         state |= {name: wanted[name] for name in counters}
     _check_fits(path, spec, state, wanted)
+    watched = watched_tensors(net)
     net.load_state_dict(state)
-    if not all_finite(net):
-        broken = [name for name, tensor in net.state_dict().items() if not bool(tensor.isfinite().all())]
+    broken = [name for name in watched if not bool(net.state_dict()[name].isfinite().all())]
+    if broken:
         raise ModelError(
             f"{path} holds weights that are not finite: {_some(broken)}", hint="give the checkpoint of another epoch"
         )
@@ -75,11 +77,17 @@ def _content(path: Path) -> Any:
     except ModelError:
         raise
     except OSError as error:
-        raise ModelError(f"the checkpoint {path} cannot be read: {error.strerror or error}", hint=_WANTED) from error
+        # A file that ends too early makes torch look for places that are not in it.
+        is_cut = error.errno == errno.EINVAL
+        said = "is damaged: it ends too early" if is_cut else f"cannot be read: {error.strerror or error}"
+        hint = "copy it again from where it comes" if is_cut else _WANTED
+        raise ModelError(f"the checkpoint {path} {said}", hint=hint) from error
     except SafetensorError as error:
         raise ModelError(f"{path} is damaged: {error}", hint="copy it again from where it comes") from error
     except Exception as error:  # torch.load has many ways to fail on what it does not know
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if "central directory" in str(error) or (start[:2] == b"PK" and "Unsupported operand" in str(error)):
+            raise ModelError(f"{path} is damaged", hint="copy it again from where it comes") from error
         if isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower():
             what = f" ({named[1]})" if named else ""
             raise ModelError(
@@ -117,11 +125,18 @@ def _is_state(content: Any) -> bool:
     )
 
 
-def _without_prefix(state: dict[str, Tensor], remarks: list[str]) -> dict[str, Tensor]:
+def _renamed(state: dict[str, Tensor], wanted: Mapping[str, Tensor], remarks: list[str]) -> dict[str, Tensor]:
+    """Return the state with prefixes left out, or put before every name, where it fits the net with that alone."""
     for prefix in PREFIXES * 2:
+        if state.keys() & wanted.keys():
+            break
         if all(name.startswith(prefix) for name in state):
             remarks.append(f"`{prefix}` before every name is left out")
             state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    for prefix in PREFIXES:
+        if not state.keys() & wanted.keys() and all(name.startswith(prefix) for name in wanted):
+            remarks.append(f"`{prefix}` is put before every name")
+            state = {prefix + name: tensor for name, tensor in state.items()}
     return state
 
 
@@ -134,7 +149,12 @@ def _check_fits(path: Path, spec: ModelSpec, state: Mapping[str, Tensor], wanted
         for name in wanted
         if name in state and state[name].shape != wanted[name].shape
     ]
-    kinds = (("missing", missing), ("surplus", surplus), ("of another shape", shapes))
+    types = [
+        f"{name} is {_kind(state[name])}, wanted {_kind(wanted[name])}"
+        for name in wanted
+        if name in state and _kind(state[name]) != _kind(wanted[name])
+    ]
+    kinds = (("missing", missing), ("surplus", surplus), ("of another shape", shapes), ("of another kind", types))
     found = [f"{kind}: {_some(names)}" for kind, names in kinds if names]
     if found:
         raise ModelError(
@@ -142,6 +162,13 @@ def _check_fits(path: Path, spec: ModelSpec, state: Mapping[str, Tensor], wanted
             f"and {spec.num_classes} classes: {'; '.join(found)}",
             hint="name with --teacher the net that was trained, for these classes and this --image-size",
         )
+
+
+def _kind(tensor: Tensor) -> str:
+    """Return what kind of numbers a tensor holds, and how."""
+    if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
+        return "not stored as plain numbers"
+    return "complex" if tensor.is_complex() else "floating point" if tensor.is_floating_point() else "integer"
 
 
 def _some(names: Sequence[str]) -> str:

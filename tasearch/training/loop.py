@@ -22,7 +22,7 @@ from tasearch.training.evaluate import hits, share
 from tasearch.training.graphs import StepGraphs, can_be_recorded
 from tasearch.training.schedule import learning_rate
 from tasearch.training.student import Student
-from tasearch.training.weights import Checkpoint, all_finite, capture, restore, weights_to_bytes
+from tasearch.training.weights import Checkpoint, capture, restore, weights_to_bytes
 
 NUMERICS_VERSION = 1
 """Raised by any change that alters the weights a stage ends with."""
@@ -227,7 +227,7 @@ class StageRun:
                     self.step += 1
                     control.tick()
                     if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
-                        self._check_finite(self.epoch, self.step, self.student.loss_sum, all_finite(self.student.net))
+                        self._check_finite(self.epoch, self.step, self.student.loss_sum, self.student.is_finite())
                         self.save()
                     if self.step == self._lag:
                         self._tell_epoch()
@@ -279,7 +279,7 @@ class StageRun:
     def _end_epoch(self) -> None:
         """Evaluate the epoch on val, on a GPU only have that queued, and go on to the next."""
         student, precision = self.student, self.job.spec.recipe.precision
-        loss_sum, finite = student.loss_sum.clone(), all_finite(student.net)
+        loss_sum, finite = student.loss_sum.clone(), student.is_finite()
         found = hits(student.net, self.data.val, precision=precision, tick=self.job.control.tick)
         self._queued = _EpochEnd(epoch=self.epoch, loss_sum=loss_sum, finite=finite, hits=found)
         self.epoch, self.step = self.epoch + 1, 0

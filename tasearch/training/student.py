@@ -18,6 +18,7 @@ from tasearch.models.traits import as_input, placed
 from tasearch.training.device import autocast
 from tasearch.training.loss import kd_loss
 from tasearch.training.side_gradients import SideGradients
+from tasearch.training.weights import all_finite, watched_tensors
 
 ADAMW_BETA2 = 0.999
 
@@ -33,6 +34,8 @@ class Student:
         self.device, self.precision = device, spec.recipe.precision
         self.kl_reduction = "batchmean" if spec.distillation is None else spec.distillation.kl_reduction
         self.net = placed(_built(spec), device)
+        self.watched = watched_tensors(self.net)
+        """What has to stay finite."""
         self.optimizer = _optimizer(self.net, spec, device)
         self.rate: Tensor | None = None
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -58,6 +61,10 @@ class Student:
             state["momentum_buffer"].zero_()
         self.loss_sum.zero_()
         self._set_loss(spec)
+
+    def is_finite(self) -> Tensor:
+        """Whether no parameter or buffer has become infinite or NaN, shape () on the device."""
+        return all_finite(self.net, self.watched)
 
     def _set_loss(self, spec: StageSpec) -> None:
         if spec.distillation is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +23,20 @@ def load_weights(net: nn.Module, data: bytes) -> None:
     net.load_state_dict(load(data))
 
 
-def all_finite(net: nn.Module) -> Tensor:
-    """Whether no parameter or buffer holds infinity or NaN, shape () on the net's device."""
-    return torch.stack([tensor.isfinite().all() for tensor in net.state_dict().values()]).all()
+def watched_tensors(net: nn.Module) -> tuple[str, ...]:
+    """Return the names of parameters and buffers, without buffers that begin with infinities, as masks do.
+
+    Waits for the net's device.
+    """
+    parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
+    state = net.state_dict()
+    return tuple(name for name in state if name in parameters or bool(state[name].isfinite().all()))
+
+
+def all_finite(net: nn.Module, names: Sequence[str]) -> Tensor:
+    """Whether none of these tensors of a net's state holds infinity or NaN, shape () on the net's device."""
+    state = net.state_dict()
+    return torch.stack([state[name].isfinite().all() for name in names]).all()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,9 @@ def test_layers_are_merged_only_where_the_code_is_known() -> None:
 def test_multiply_accumulates_are_counted_as_for_nets_of_ours() -> None:
     spec = spec_of("resnet8", size=16)
     net = construct(spec).eval()
-    found = inspection._inspection(net, torch.zeros(2, 3, 16, 16), spec_of("torchvision:resnet18"), is_contiguous=False)
+    found = inspection._inspection(
+        net, torch.zeros(2, 3, 16, 16), spec_of("torchvision:resnet18"), code="", is_contiguous=False
+    )
     assert (found.macs, found.num_params) == (capacity(spec).macs, num_params(spec))
 
 
@@ -109,6 +111,26 @@ def test_torchvision_nets_have_their_published_number_of_parameters(name: str, p
 
 def test_resnet50_has_its_published_multiply_accumulates() -> None:
     assert capacity(spec_of("torchvision:resnet50", size=224, classes=1000)).macs == pytest.approx(4.09e9, rel=0.01)
+
+
+def test_transposed_convolutions_spread_each_input_value() -> None:
+    with inspection._MacCounter() as counter, torch.no_grad():
+        nn.ConvTranspose2d(3, 5, 4, stride=2, padding=1)(torch.zeros(1, 3, 8, 8))
+    assert counter.macs == 8 * 8 * 3 * 5 * 4 * 4
+
+
+def test_recurrent_layers_are_counted_at_every_step() -> None:
+    assert capacity(spec_of("tests.nets:recurrent")).macs == 8 * 4 * 16 * (8 + 16) + 16 * 4
+
+
+def test_a_net_that_needs_numbers_to_be_built_is_built_with_numbers() -> None:
+    assert num_params(spec_of("torchvision:regnet_y_400mf", size=32, classes=1000)) == 4_344_144
+
+
+def test_what_a_function_prints_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    inspect_net(spec_of("tests.nets:talks"))
+    out, err = capsys.readouterr()
+    assert (out, "building" in err) == ("", True)
 
 
 def test_torchvision_nets_take_grey_images() -> None:

@@ -89,6 +89,34 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, content: Callable[
     assert error.value.hint
 
 
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_names_that_begin_like_a_wrapper_are_kept_where_the_net_has_them(tmp_path: Path, prefix: str) -> None:
+    spec = ModelSpec(name="tests.nets:wrapped", in_channels=1, image_size=8, num_classes=4)
+    net = build_model(spec, seed=7)
+    state = {prefix + name.removeprefix("module." if not prefix else ""): t for name, t in net.state_dict().items()}
+    assert read_checkpoint(saved(tmp_path, state), spec).weights == weights_to_bytes(net)
+
+
+def test_numbers_of_another_kind_are_refused(tmp_path: Path) -> None:
+    content = {**STATE, "classifier.0.bias": torch.zeros(4, dtype=torch.int64)}
+    with pytest.raises(ModelError, match=r"of another kind: classifier\.0\.bias is integer, wanted floating point"):
+        read_checkpoint(saved(tmp_path, content), SPEC)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.99])
+def test_a_file_that_was_cut_off_is_damaged(tmp_path: Path, kept: float) -> None:
+    path = saved(tmp_path, STATE)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(ModelError, match="is damaged"):
+        read_checkpoint(path, SPEC)
+
+
+def test_a_mask_that_a_net_begins_with_is_no_broken_weight(tmp_path: Path) -> None:
+    spec = ModelSpec(name="tests.nets:masked", in_channels=1, image_size=8, num_classes=4)
+    net = build_model(spec, seed=7)
+    assert read_checkpoint(saved(tmp_path, net.state_dict()), spec).weights == weights_to_bytes(net)
+
+
 def test_a_pickled_net_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds Python objects \(tasearch\.models\.plain_cnn\.PlainCNN\)"):
         read_checkpoint(saved(tmp_path, NET), SPEC)

@@ -199,6 +199,10 @@ def test_weights_that_break_in_the_last_step_fail_the_stage() -> None:
         train(wild)
 
 
+def test_a_mask_that_a_net_begins_with_is_no_divergence() -> None:
+    assert len(train(make_stage(DATASET, "tests.nets:masked")).curve) > 0
+
+
 def test_a_diverged_stage_is_not_saved_as_a_checkpoint() -> None:
     recorder = Recorder()
     with pytest.raises(StageFailedError):
