@@ -22,12 +22,16 @@ log = logging.getLogger(__name__)
 
 
 def key_of(root: Path, files: Iterable[str], image_size: int | None) -> str:
-    """Return 64 hexadecimal digits that change with the name, length or time of any file and with the size."""
+    """Return 64 hexadecimal digits that change with the name or content of any file and with the size.
+
+    A file that was replaced is told by its length and times; of these only the time of the last change of its inode
+    cannot be set by a program, such as one that unpacks or copies and keeps the other.
+    """
     digest = hashlib.sha256(f"{_LAYOUT}/{image_size}\n".encode())
     prefix = str(root)
     for file in files:
         stat = os.stat(file)  # noqa: PTH116 - Path objects for all files would take longer than everything else
-        line = f"{file.removeprefix(prefix)}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
+        line = f"{file.removeprefix(prefix)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 

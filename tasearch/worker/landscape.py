@@ -16,8 +16,8 @@ from tasearch.stores.records import Records
 from tasearch.training.landscape import filter_normalised_direction, loss_plane
 from tasearch.training.loop import InterruptedStage
 from tasearch.training.weights import load_weights
+from tasearch.worker.identity import refuse_changed_identity
 from tasearch.worker.session import Session
-from tasearch.worker.study_plan import refuse_changed_identity
 
 
 def surfaces_of(

@@ -40,6 +40,7 @@ from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
 from tasearch.worker.given_teacher import given_teacher
+from tasearch.worker.identity import refuse_changed_identity
 from tasearch.worker.latency import measure_latencies
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
@@ -51,7 +52,7 @@ from tasearch.worker.same_code import check_code
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.stored_study import data_request
-from tasearch.worker.study_plan import StudyPlan, build_plan, check_names, refuse_changed_identity
+from tasearch.worker.study_plan import StudyPlan, build_plan, check_names
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 
 _GO_ON = "the same command then goes on where this one stopped"

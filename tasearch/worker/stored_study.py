@@ -21,8 +21,9 @@ from tasearch.stores.records import Records
 from tasearch.stores.shared_artifacts import place_of, token_of
 from tasearch.stores.stages import StageRow, StageState
 from tasearch.stores.studies import StudyRow
+from tasearch.worker.identity import identity_difference, refuse_other_code
 from tasearch.worker.refusal import DataFolderGuard
-from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan, identity_difference, refuse_other_code
+from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan
 
 
 @dataclass(frozen=True, kw_only=True)

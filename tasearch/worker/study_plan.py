@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from tasearch.data.dataset import Dataset
 from tasearch.data.registry import default_epochs
 from tasearch.domain.balance import effective_images
 from tasearch.domain.errors import ConfigError
-from tasearch.domain.fingerprint import fingerprint, plain
+from tasearch.domain.fingerprint import fingerprint
 from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
@@ -30,6 +30,7 @@ from tasearch.search.sampler import ChainSampler, calibrates_tas, check_sampler,
 from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, Pair, SearchSpace
 from tasearch.training.loop import NUMERICS_VERSION
 from tasearch.worker.given_teacher import stored_id
+from tasearch.worker.identity import identity_of
 
 ADAMW_LEARNING_RATE, ADAMW_WEIGHT_DECAY = 1e-3, 0.05
 """Whatever the recipe: its own numbers are for SGD."""
@@ -147,7 +148,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
             if paths
             else "leave --finalists out: only direct distillation can be tuned",
         )
-    identity = _identity(space, stages, settings)
+    identity = identity_of(space, stages, settings, dataset.test_hash)
     default_name = f"{short(settings.teacher)}-{short(settings.student)}-{data.name}-{fingerprint(identity)[:8]}"
     return StudyPlan(
         settings=settings,
@@ -307,93 +308,6 @@ def no_ladder(plan: StudyPlan) -> str:
     if len(families) == 1 and families <= set(PAPER_RUNGS):
         return f"no model lies between {space.student} and {space.teacher}"
     return f"{space.teacher} and {space.student} have no family from which they follow; name some with --tas"
-
-
-def _identity(space: SearchSpace, stages: StagePlanner, settings: Settings) -> dict[str, Any]:
-    # Left out where it is not given: studies from before it could be given keep their identity.
-    given = settings.ta_temperature is not None or settings.ta_kd_weight is not None
-    ta_pair = {"ta_pair": list(space.ta_pair)} if given else {}
-    # What is not as it was before there were other recipes: studies from then keep their identity.
-    added: dict[str, Any] = {}
-    if stages.other_recipes:
-        added["other_recipes"] = plain(stages.other_recipes)
-    if stages.kl_reduction != "batchmean":
-        added["kl_reduction"] = stages.kl_reduction
-    if stages.metric != ACCURACY:
-        added["metric"] = stages.metric
-    if stages.models:
-        added["models"] = {name: _added_to_name(model) for name, model in stages.models.items()}
-    if stages.teacher_weights is not None:
-        added["teacher_weights"] = stages.teacher_weights
-    return {
-        **ta_pair,
-        "teacher": space.teacher,
-        "student": space.student,
-        "tas": list(space.ladder),
-        "max_tas": space.most_tas,
-        "temperatures": list(space.temperatures),
-        "kd_weights": list(space.kd_weights),
-        "scope": space.scope,
-        "sampler": settings.sampler,
-        "pruner": settings.pruner,
-        "seed": settings.seed,
-        "data": stages.data.identity(),
-        "recipe": plain(stages.recipe),
-        "numerics_version": stages.numerics_version,
-        **added,
-    }
-
-
-def _added_to_name(model: ModelSpec) -> dict[str, str]:
-    return {"code": model.code} | ({"pretrained": model.pretrained} if model.pretrained else {})
-
-
-def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return one line per setting in which two identities differ: `epochs 10, now 20`."""
-    before, now = dict(_flat(stored)), dict(_flat(wanted))
-    differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-    # What follows from other models (the ladder) is said after them.
-    differing.sort(key=lambda name: name not in ("teacher", "student"))
-    return [f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}" for name in differing]
-
-
-def refuse_changed_identity(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ConfigError with the difference where a study exists under this name with another configuration."""
-    refuse_other_code(study_name, stored, wanted)
-    difference = identity_difference(stored, wanted)
-    if difference:
-        raise ConfigError(
-            f"study {study_name!r} exists with another configuration: {'; '.join(difference)}",
-            hint=f"choose another {flag_of('study_name')}, or repeat the configuration that it has",
-        )
-
-
-def refuse_other_code(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ConfigError where a net has the name that it had, but is another."""
-    before, now = stored.get("models", {}), wanted.get("models", {})
-    for name in before.keys() & now.keys():
-        if before[name]["code"] != now[name]["code"]:
-            raise ConfigError(
-                f"{name} here is not the net of study {study_name!r}: its code or its layers differ (SHA-256 "
-                f"{now[name]['code'][:12]}, the study's {before[name]['code'][:12]})",
-                hint="use the code and the versions of libraries that the study was created with, or choose another "
-                f"{flag_of('study_name')}",
-            )
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", item
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value) or "none"
-    text = "unset" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) < 40 else text[:12] + "..."
 
 
 def _distinct(values: tuple[float, ...]) -> tuple[float, ...]:

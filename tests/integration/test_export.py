@@ -167,6 +167,16 @@ def test_other_data_are_refused(optimize: Study, tmp_path: Path, run: Run) -> No
     assert "these are not the data of study 'pets': data.content_hash" in error
 
 
+def test_another_test_set_is_refused(optimize: Study, tmp_path: Path, run: Run) -> None:
+    optimize()
+    others = make_image_folder(tmp_path / "others" / "pets")
+    first, second = sorted((others / "test").rglob("*.png"))[:2]
+    second.write_bytes(first.read_bytes())
+    code, _, error = run("--dataset", f"folder:{others}")
+    assert code == 2
+    assert "these are not the data of study 'pets': data.test_hash" in error
+
+
 def test_images_that_have_moved_are_the_same_data(optimize: Study, tmp_path: Path, run: Run) -> None:
     optimize()
     moved = make_image_folder(tmp_path / "moved" / "elsewhere")

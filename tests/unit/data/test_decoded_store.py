@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,32 @@ def test_key_changes_with_size_time_name_and_image_size(tmp_path: Path) -> None:
 
 
 def test_key_does_not_depend_on_where_the_folder_lies(tmp_path: Path) -> None:
-    keys = set()
-    for root in (tmp_path / "one", tmp_path / "two"):
-        root.mkdir()
-        file = root / "a.png"
-        file.write_bytes(b"12")
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    (one / "a.png").write_bytes(b"12")
+    before = decoded_store.key_of(one, [str(one / "a.png")], 8)
+    one.rename(two)
+    assert decoded_store.key_of(two, [str(two / "a.png")], 8) == before
+
+
+def test_key_sees_files_that_changed_places_and_kept_length_and_time(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.png", tmp_path / "b.png"
+    for file, content in ((first, b"12"), (second, b"34")):
+        file.write_bytes(content)
         os.utime(file, ns=(1, 1))
-        keys.add(decoded_store.key_of(root, [str(file)], 8))
-    assert len(keys) == 1
+    before = decoded_store.key_of(tmp_path, [str(first), str(second)], 8)
+    first.rename(tmp_path / "c.png")
+    second.rename(first)
+    (tmp_path / "c.png").rename(second)
+    assert decoded_store.key_of(tmp_path, [str(first), str(second)], 8) != before
+
+
+def test_key_sees_a_file_that_was_written_over_and_kept_length_and_time(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(b"12")
+    os.utime(file, ns=(1, 1))
+    before = decoded_store.key_of(tmp_path, [str(file)], 8)
+    time.sleep(0.02)  # longer than the clock of a file system ticks
+    file.write_bytes(b"34")
+    os.utime(file, ns=(1, 1))
+    assert decoded_store.key_of(tmp_path, [str(file)], 8) != before

@@ -11,7 +11,8 @@ from tasearch.domain.errors import ConfigError, ModelError
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import expected_finals
-from tasearch.worker.study_plan import build_plan, identity_difference, no_ladder, refuse_changed_identity
+from tasearch.worker.identity import identity_difference, refuse_changed_identity
+from tasearch.worker.study_plan import build_plan, no_ladder
 from tests.factories import make_dataset
 
 DATASET = make_dataset()
@@ -143,6 +144,19 @@ def test_an_existing_study_with_another_configuration_is_refused() -> None:
     before, now = build_plan(settings_of(), DATASET), build_plan(settings_of(seed=3), DATASET)
     with pytest.raises(ConfigError, match="study 'mine' exists with another configuration: seed 0, now 3"):
         refuse_changed_identity("mine", before.identity, now.identity)
+
+
+def test_an_existing_study_with_another_test_set_is_refused() -> None:
+    before = build_plan(settings_of(), DATASET)
+    now = build_plan(settings_of(), dataclasses.replace(DATASET, test_hash="another"))
+    with pytest.raises(ConfigError, match=r"another configuration: data\.test_hash \w+.*, now another"):
+        refuse_changed_identity("mine", before.identity, now.identity)
+
+
+def test_a_study_from_before_the_test_set_belonged_to_its_identity_goes_on() -> None:
+    identity = build_plan(settings_of(), DATASET).identity
+    data = {name: value for name, value in identity["data"].items() if name != "test_hash"}
+    refuse_changed_identity("mine", {**identity, "data": data}, identity)
 
 
 def test_the_same_configuration_is_accepted() -> None:
