@@ -172,3 +172,12 @@ def recurrent(num_classes: int) -> nn.Module:
 def talks(num_classes: int) -> nn.Module:
     print("building")
     return masked(num_classes)
+
+
+class _Special(_Wrapped):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(torch.special.bessel_j0(images))
+
+
+def special(num_classes: int) -> nn.Module:
+    return _Special(num_classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,22 +23,23 @@ from tasearch.models.traits import in_rows
 from tasearch.training.weights import load_weights
 
 # Shapes: N = images, K = classes, C/H/W = image channels/height/width
+_MODULE_NAME, _OTHER_MODULE = "model", "exported_model"
 SAFETENSORS, TORCH_EXPORT, ONNX = "safetensors", "torch-export", "onnx"
 FILES = {
     SAFETENSORS: ("model.safetensors", "model.py"),
     TORCH_EXPORT: ("model.pt2",),
     ONNX: ("model.onnx",),
 }
-"""What each format consists of."""
+"""What each format consists of; a network of your own module `model` comes with another module."""
+EVERY_FILE = frozenset({name for names in FILES.values() for name in names} | {f"{_OTHER_MODULE}.py"})
 INPUT, OUTPUT = "images", "logits"
 """Names of the input and the output of an ONNX model."""
 MOST_IMAGES = 1_000
-"""Images of val that a format is compared on."""
-IMAGES_OF_REFERENCE = 16
-"""The same without onnxruntime: onnx's own evaluator takes a second for each image of a large network."""
+"""Images that a format is compared on: of val, and where these are fewer of the training images too."""
 TOLERANCE = 1e-3
 """Largest difference of a logit that passes, as a share of the largest logit (of 1 where all are smaller)."""
 _BLOCK = 100
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class Exportable:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Images of val, and what the network that was trained makes of them."""
+    """Images, and what the network that was trained makes of them."""
 
     images: Tensor
     """float32 (N, C, H, W), in [0, 1]."""
@@ -99,21 +101,32 @@ def exportable(spec: ModelSpec, weights: bytes, dataset: Dataset) -> Exportable:
 
 
 def sample_of(model: Exportable, dataset: Dataset) -> Sample:
-    """Return at most `MOST_IMAGES` images of val, spread over it, with the logits that the study's own code computes.
+    """Return at most `MOST_IMAGES` images with the logits that the study's own code computes.
 
-    In float32, whatever the precision of training.
+    They are spread over val; where that has fewer, all of it and images spread over train, as they are without
+    augmentation. In float32, whatever the precision of training.
     """
-    count = min(MOST_IMAGES, len(dataset.val))
-    indices = torch.arange(count) * len(dataset.val) // count
+    net = model.network()
+    from_val = min(MOST_IMAGES, len(dataset.val))
+    from_train = min(MOST_IMAGES - from_val, len(dataset.train))
+    pixels, logits = [], []
     try:
-        pixels = (
-            dataset.val.images[indices] if isinstance(dataset.val, Split) else next(iter(dataset.val.read([indices])))
-        )
-        normalised = ViewSource(dataset.val, dataset.spec, model.statistics, torch.device("cpu")).plain_batch(indices)
+        for split, count in ((dataset.val, from_val), (dataset.train, from_train)):
+            if not count:
+                continue
+            indices = torch.arange(count) * len(split) // count
+            pixels.append(split.images[indices] if isinstance(split, Split) else next(iter(split.read([indices]))))
+            views = ViewSource(split, dataset.spec, model.statistics, torch.device("cpu"))
+            logits.append(_run(net, in_rows(views.plain_batch(indices))))
     finally:
         dataset.close()
-    net = model.network()
-    return Sample(images=pixels.to(torch.float32) / 255, logits=_run(net, in_rows(normalised)))
+    return Sample(images=torch.cat(pixels).to(torch.float32) / 255, logits=torch.cat(logits))
+
+
+def module_name(spec: ModelSpec) -> str:
+    """Return the name of the Python module that safetensors come with: not that of the code which it imports."""
+    own = spec.name.partition(":")[0].partition(".")[0]
+    return _OTHER_MODULE if own == _MODULE_NAME else _MODULE_NAME
 
 
 def write(model: Exportable, format_: str, folder: Path) -> None:
@@ -127,8 +140,8 @@ def check(format_: str, folder: Path, sample: Sample) -> Check:
     Raises TasearchError where they disagree.
     """
     load = {SAFETENSORS: _load_safetensors, TORCH_EXPORT: _load_torch_export, ONNX: _load_onnx}[format_]
-    runtime, net, most = load(folder)
-    images, wanted = sample.images[:most], sample.logits[:most]
+    runtime, net = load(folder)
+    images, wanted = sample.images, sample.logits
     found = _run(net, images)
     tolerance = TOLERANCE * max(1.0, float(wanted.abs().max()))
     result = Check(
@@ -142,7 +155,7 @@ def check(format_: str, folder: Path, sample: Sample) -> Check:
     # Not `>`: a difference that is no number must not pass.
     if not result.max_difference <= tolerance:
         raise TasearchError(
-            f"the exported {format_} model is not the one that was trained: on {len(images)} val images its logits "
+            f"the exported {format_} model is not the one that was trained: on {len(images)} images its logits "
             f"differ by up to {result.max_difference:g}, allowed: {tolerance:g}; "
             f"{100 * result.agreement:.1f}% of the images get the same class",
             hint=f"nothing was exported; use another --format, or other versions of the libraries ({runtime} ran it)",
@@ -188,10 +201,11 @@ def _program(model: Exportable) -> torch.export.ExportedProgram:
 
 
 def _write_safetensors(model: Exportable, folder: Path) -> None:
-    weights_name, module_name = FILES[SAFETENSORS]
-    source = network_source(model.spec)
+    weights_name, _ = FILES[SAFETENSORS]
+    module, source = module_name(model.spec), network_source(model.spec)
     (folder / weights_name).write_bytes(model.weights)
     text = _MODULE.format(
+        module=module,
         needs=" ".join(("torch", "safetensors", *source.packages)),
         network=source.text.rstrip(),
         normalised=normalised_source().rstrip(),
@@ -200,13 +214,13 @@ def _write_safetensors(model: Exportable, folder: Path) -> None:
         expression=source.expression,
         weights=weights_name,
     )
-    (folder / module_name).write_text(text, encoding="utf-8")
+    (folder / f"{module}.py").write_text(text, encoding="utf-8")
 
 
 _MODULE = '''\
 # Written by `tasearch export`; needs no tasearch: pip install {needs}
 #
-#     from model import load
+#     from {module} import load
 #     logits = load()(images)  # images: float32 (N, C, H, W) in [0, 1]
 
 {network}
@@ -242,17 +256,25 @@ def _write_onnx(model: Exportable, folder: Path) -> None:
     # Imported here: a second, and only this format needs it.
     import onnx
 
-    path = folder / FILES[ONNX][0]
-    torch.onnx.export(
-        _program(model),
-        (),
-        path,
-        dynamo=True,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        external_data=False,
-        verbose=False,
-    )
+    path, program = folder / FILES[ONNX][0], _program(model)
+    try:
+        torch.onnx.export(
+            program,
+            (),
+            path,
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            external_data=False,
+            verbose=False,
+        )
+    except Exception as error:  # whatever has no counterpart in ONNX
+        # The first line says which step of torch's exporter failed, the cause what it could not write.
+        cause = " ".join(_COLOURS.sub("", str(error.__cause__ or error)).split())
+        raise ModelError(
+            f"{model.spec.name} cannot be written as ONNX: {type(error).__name__}: {cause[:300]}",
+            hint="where it has an operation that ONNX lacks, write it with others, or use another --format",
+        ) from error
     written = onnx.load(path)
     for part in (*written.graph.node, *written.graph.value_info, *written.graph.input, *written.graph.output):
         del part.metadata_props[:]
@@ -260,43 +282,28 @@ def _write_onnx(model: Exportable, folder: Path) -> None:
     onnx.save(written, path)
 
 
-Loaded = tuple[str, Callable[[Tensor], Tensor], int]
-"""What runs a model, the model, and how many images it may be given."""
+Loaded = tuple[str, Callable[[Tensor], Tensor]]
+"""What runs a model, and the model."""
 
 
 def _load_safetensors(folder: Path) -> Loaded:
     # Run as a file of its own, as whoever gets it will.
-    module = runpy.run_path(str(folder / FILES[SAFETENSORS][1]), run_name="exported_model")
-    return f"torch {torch.__version__}", module["load"](), MOST_IMAGES
+    [path] = [path for path in (folder / f"{name}.py" for name in (_MODULE_NAME, _OTHER_MODULE)) if path.exists()]
+    return f"torch {torch.__version__}", runpy.run_path(str(path), run_name="exported_network")["load"]()
 
 
 def _load_torch_export(folder: Path) -> Loaded:
     net: Any = torch.export.load(folder / FILES[TORCH_EXPORT][0]).module()
-    return f"torch {torch.__version__}", net, MOST_IMAGES
+    return f"torch {torch.__version__}", net
 
 
 def _load_onnx(folder: Path) -> Loaded:
-    path = folder / FILES[ONNX][0]
-    try:
-        import onnxruntime
-    except ImportError:
-        return _load_onnx_reference(path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    # Imported here: a second, and only this format needs it.
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / FILES[ONNX][0], providers=["CPUExecutionProvider"])
 
     def run(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
-    return f"onnxruntime {onnxruntime.__version__}", run, MOST_IMAGES
-
-
-def _load_onnx_reference(path: Path) -> Loaded:
-    """Return the model run by onnx's own, slow evaluator."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
-    session: Any = ReferenceEvaluator(onnx.load(path))
-
-    def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
-
-    return f"reference evaluator of onnx {onnx.__version__} (onnxruntime is not installed)", run, IMAGES_OF_REFERENCE
+    return f"onnxruntime {onnxruntime.__version__}", run

@@ -20,6 +20,7 @@ from tasearch.search.winner import Choice
 from tasearch.stores.delivery import delivered
 from tasearch.stores.studies import StudyRow
 from tasearch.training.export import (
+    EVERY_FILE,
     FILES,
     ONNX,
     SAFETENSORS,
@@ -28,6 +29,7 @@ from tasearch.training.export import (
     Sample,
     check,
     exportable,
+    module_name,
     sample_of,
     write,
 )
@@ -35,7 +37,7 @@ from tasearch.worker.model_card import card
 from tasearch.worker.stored_study import StoredStudy, recorded_stage, weights_of
 
 CARD, FACTS = "README.md", "model.json"
-EVERY_NAME = frozenset({CARD, FACTS, *(name for names in FILES.values() for name in names)})
+EVERY_NAME = frozenset({CARD, FACTS, *EVERY_FILE})
 """Every file that an export may consist of."""
 _LIBRARIES = ("tasearch", "torch", "safetensors")
 
@@ -135,6 +137,7 @@ def _facts(
             "shape": ["N", data.channels, data.image_size, data.image_size],
             "range": [0.0, 1.0],
         },
+        "preparation": {"resized_to": data.image_size, "remarks": list(study.dataset.remarks)},
         "output": {"name": "logits", "type": "float32", "shape": ["N", data.num_classes]},
         "normalisation": {"mean": list(model.mean), "std": list(model.std), "inside": True, "given": bool(data.mean)},
         "class_names": list(study.dataset.class_names),
@@ -163,9 +166,13 @@ def _latency(row: StudyRow, model: str) -> dict[str, Any] | None:
 def _needs(model: Exportable, request: ExportRequest) -> dict[str, Any]:
     """Return what has to be there to load the format safetensors, beside its files."""
     if SAFETENSORS not in request.formats:
-        return {"packages": [], "own_code": None}
+        return {"packages": [], "own_code": None, "module": None}
     source = network_source(model.spec)
-    return {"packages": ["torch", "safetensors", *source.packages], "own_code": source.own_code}
+    return {
+        "packages": ["torch", "safetensors", *source.packages],
+        "own_code": source.own_code,
+        "module": module_name(model.spec),
+    }
 
 
 def _interval(value: Interval | None) -> dict[str, float | int | None] | None:

@@ -12,11 +12,11 @@ from tasearch.training.export import ONNX, SAFETENSORS, TORCH_EXPORT
 
 _LOADING = {
     SAFETENSORS: """\
-`model.safetensors` and `model.py` (PyTorch; `pip install {packages}`), in this folder{own_code}:
+`model.safetensors` and `{module}.py` (PyTorch; `pip install {packages}`), in this folder{own_code}:
 
 ```python
 import torch
-from model import load
+from {module} import load
 
 logits = load()(torch.rand(1, {shape}))
 ```
@@ -55,6 +55,7 @@ def card(facts: Mapping[str, Any]) -> str:
         f"# {escaped(facts['model']['name'])}, {_origin(facts)}",
         _accuracy(facts),
         _usage(facts),
+        _preparation(facts),
         _data(facts),
         _checks(facts),
         _reproduction(facts),
@@ -149,7 +150,8 @@ def _usage(facts: Mapping[str, Any]) -> str:
     own = "" if needs["own_code"] is None else OWN_CODE.format(name=needs["own_code"])
     packages = " ".join(needs["packages"])
     loading = "\n".join(
-        _LOADING[format_].format(shape=shown, packages=packages, own_code=own) for format_ in facts["formats"]
+        _LOADING[format_].format(shape=shown, packages=packages, own_code=own, module=needs["module"])
+        for format_ in facts["formats"]
     )
     rows = "\n".join(f"| {index} | {escaped(name)} |" for index, name in enumerate(facts["class_names"]))
     return f"""## Use
@@ -163,6 +165,48 @@ Do not normalise before.
 | column | class |
 |---|---|
 {rows}"""
+
+
+def _preparation(facts: Mapping[str, Any]) -> str:
+    """Return how a picture becomes what the network takes: text and code of what was done to the study's images."""
+    _, channels, size, _ = facts["input"]["shape"]
+    converted = (
+        'image.convert("L")'
+        if channels == 1
+        else 'Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")'
+    )
+    array = "image, dtype=np.float32)[None]" if channels == 1 else "image, dtype=np.float32).transpose(2, 0, 1)"
+    grey = (
+        "Images are grey, one channel."
+        if channels == 1
+        else "Grey stands for red, green and blue; alpha and transparent parts are laid on white."
+    )
+    remarks = "".join(f"\n- {escaped(remark)}" for remark in facts["preparation"]["remarks"])
+    seen = f"\n\nOf the study's own images:\n{remarks}" if remarks else ""
+    return f"""## Preparing an image
+
+The study's images were {size} x {size}; of any other the shorter side is resized to {size} (bilinear, averaging over
+the pixels that disappear), then the centre taken. {grey} Of 16-bit grey the upper 8 bits count.
+
+```python
+import numpy as np
+from PIL import Image
+
+
+def prepared(path):
+    image = Image.open(path)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    image = {converted}
+    side = min(image.size)
+    left, top = ((length - side) / 2 for length in image.size)
+    box = (left, top, left + side, top + side)
+    image = image.resize(({size}, {size}), Image.Resampling.BILINEAR, box=box)
+    return np.asarray({array}[None] / 255
+```
+
+The study let JPEG decode at half, a quarter or an eighth of its size where that is still at least {2 * size} pixels,
+which is faster and differs by little.{seen}"""
 
 
 def _data(facts: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def folder(model: Exportable, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @EVERY
 def test_a_format_agrees_with_what_was_trained(folder: Path, sample: Sample, format_: str) -> None:
     found = export.check(format_, folder, sample)
-    assert found.num_images == len(DATASET.val)
+    assert found.num_images == len(DATASET.val) + len(DATASET.train)
     assert found.max_difference < 1e-4
     assert found.agreement == 1.0
 
@@ -122,20 +123,40 @@ def test_the_weights_are_the_bytes_of_the_artifact(folder: Path, model: Exportab
     assert (folder / "model.safetensors").read_bytes() == model.weights
 
 
-def test_without_onnxruntime_the_evaluator_of_onnx_checks_fewer_images(
-    folder: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    found = export.check(ONNX, folder, sample)
-    assert found.runtime.startswith("reference evaluator of onnx")
-    assert found.num_images == export.IMAGES_OF_REFERENCE
-    assert found.max_difference < 1e-4
-
-
 def test_the_sample_is_spread_over_val(model: Exportable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "MOST_IMAGES", 5)
     images = sample_of(model, DATASET).images
     assert torch.equal((images * 255).round().to(torch.uint8), DATASET.val.images[[0, 9, 19, 28, 38]])  # type: ignore[union-attr]
+
+
+def test_where_val_is_small_training_images_are_compared_too(model: Exportable) -> None:
+    images = (sample_of(model, DATASET).images * 255).round().to(torch.uint8)
+    assert torch.equal(images, torch.cat([DATASET.val.images, DATASET.train.images]))  # type: ignore[union-attr]
+
+
+def test_a_module_called_model_does_not_import_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "model.py").write_text("from tests.nets import small as tiny\n")
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    out = tmp_path / "out"
+    out.mkdir()
+    try:
+        export.write(make_model("model:tiny"), SAFETENSORS, out)
+    finally:
+        sys.modules.pop("model", None)
+    found = subprocess.run(
+        [sys.executable, "-c", "from exported_model import load; load()"],
+        cwd=out,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'code'}:{Path.cwd()}"},
+        check=False,
+    )
+    assert found.returncode == 0
+
+
+def test_what_onnx_cannot_say_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot be written as ONNX: .*bessel") as error:
+        export.write(make_model("tests.nets:special"), ONNX, tmp_path)
+    assert "\n" not in error.value.message
 
 
 def larger() -> Dataset:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image
 
+from tasearch.data.decode import decode
 from tasearch.worker.model_card import card, escaped
 
 EVIL = "<script>x</script> | *bold* `code` [link](http://x)\n# heading ```\n"
@@ -19,7 +23,7 @@ def facts(**changes: Any) -> dict[str, Any]:
             "name": "plain2",
             "num_params": 5114,
             "macs": 186_880,
-            "needs": {"packages": ["torch", "safetensors"], "own_code": None},
+            "needs": {"packages": ["torch", "safetensors"], "own_code": None, "module": "model"},
         },
         "metric": "accuracy",
         "latency": None,
@@ -45,6 +49,7 @@ def facts(**changes: Any) -> dict[str, Any]:
             "num_test": 200,
         },
         "input": {"shape": ["N", 3, 16, 16]},
+        "preparation": {"resized_to": 16, "remarks": ["all 9 images: grey, kept as one channel"]},
         "output": {"shape": ["N", 2]},
         "normalisation": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2], "given": False},
         "class_names": ["cat", "dog"],
@@ -121,6 +126,26 @@ def test_latency_is_told_with_its_place_and_its_runs() -> None:
     assert "CPU threads: 2" in text
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "I;16"])
+@pytest.mark.parametrize("size", [(16, 16), (40, 31), (9, 60)])
+def test_the_code_of_the_card_prepares_images_as_the_study_did(
+    tmp_path: Path, mode: str, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "image.png"
+    draws = np.random.default_rng(0)
+    pixels = draws.integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    deep = draws.integers(0, 65536, (size[1], size[0]), dtype=np.uint16)
+    (Image.fromarray(deep) if mode == "I;16" else Image.fromarray(pixels).convert(mode)).save(path)
+    code = next(block for block in card(facts()).split("```python\n") if "def prepared" in block).partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert np.array_equal(names["prepared"](path)[0], decode(str(path), 16).astype(np.float32) / 255)
+
+
+def test_what_was_done_to_unusual_images_is_said() -> None:
+    assert "all 9 images: grey, kept as one channel" in card(facts()).replace("\\", "")
+
+
 def test_another_metric_is_named_with_its_meaning() -> None:
     text = card(facts(metric="balanced-accuracy"))
     assert "Every number below is balanced accuracy: the mean over the classes" in text
@@ -128,7 +153,10 @@ def test_another_metric_is_named_with_its_meaning() -> None:
 
 
 def test_a_network_of_own_code_says_what_it_takes_to_load_it() -> None:
-    model = {**facts()["model"], "needs": {"packages": ["torch", "safetensors"], "own_code": "nets:tiny"}}
+    model = {
+        **facts()["model"],
+        "needs": {"packages": ["torch", "safetensors"], "own_code": "nets:tiny", "module": "model"},
+    }
     text = card(facts(model=model))
     assert "your own function `nets:tiny`" in text
     assert "your own function" not in card(facts())
