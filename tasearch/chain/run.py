@@ -254,7 +254,7 @@ class StageRunner:
         finally:
             self._watcher.stage_left(spec)
             self._dataset.close()
-        if is_near_chance(found, spec.data.num_classes, spec.data.num_val):
+        if is_near_chance(found, self._dataset.class_counts.val, spec.metric):
             logger.warning(
                 "%s: val %s %.1f%% is near chance: was it trained with another normalisation (--normalize), "
                 "another order of the classes, or other images?",

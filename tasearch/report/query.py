@@ -185,6 +185,7 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
         metric=metric,
         latency=next(reversed(latency_tables(row.attrs)), None),
         data_remarks=_data_remarks(config),
+        val_counts=tuple(config["class_counts"]["val"]) if "class_counts" in config else None,
     )
 
 

@@ -126,6 +126,8 @@ class StudyView:
     """Of `domain.metric`: what every accuracy here is."""
     latency: LatencyTable | None = None
     """Of all models, in the place where it was measured last; None for studies from before it was."""
+    val_counts: tuple[int, ...] | None = None
+    """Images of val in each class; None: the study is from before they were kept."""
     data_remarks: tuple[str, ...] = ()
     """What was done to images that were not plain RGB, and how uneven the classes are."""
 
@@ -304,7 +306,8 @@ def given_line(view: StudyView) -> str | None:
         return None
     text = f"The teacher was given (weights SHA-256 {view.given_teacher[:12]}) and not trained here."
     accuracy = view.teacher.val_accuracy
-    if accuracy is not None and is_near_chance(accuracy, view.num_classes, view.num_val):
+    counts = view.val_counts or (max(1, view.num_val // view.num_classes),) * view.num_classes
+    if accuracy is not None and is_near_chance(accuracy, counts, view.metric):
         text += (
             f" Its val {view.measure} of {100 * accuracy:.1f}% is near chance: was it trained with another "
             "normalisation (--normalize) or another order of the classes?"

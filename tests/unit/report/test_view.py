@@ -180,3 +180,9 @@ def test_a_given_teacher_is_said_and_doubted_where_it_is_near_chance() -> None:
     assert given_line(view) == "The teacher was given (weights SHA-256 abababababab) and not trained here."
     guessing = replace(view, teacher=replace(view.teacher, val_accuracy=1 / view.num_classes))
     assert "is near chance" in (given_line(guessing) or "")
+
+
+def test_a_given_teacher_that_always_says_the_largest_class_is_doubted() -> None:
+    view = replace(make_view(), given_teacher="ab" * 32, num_classes=2, num_val=1000, val_counts=(950, 50))
+    constant = replace(view, teacher=replace(view.teacher, val_accuracy=0.95))
+    assert "is near chance" in (given_line(constant) or "")
