@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tasearch.api.config import StudyConfig
     from tasearch.api.delivering import Exported, export_student, reproduce_trial
+    from tasearch.api.objects import register_model
     from tasearch.api.removing import delete_study, stop_study
     from tasearch.api.results import StudyResults
     from tasearch.api.running import forecast, join_study, optimize
@@ -33,6 +34,7 @@ _MODULES = {
     "Exported": "tasearch.api.delivering",
     "export_student": "tasearch.api.delivering",
     "reproduce_trial": "tasearch.api.delivering",
+    "register_model": "tasearch.api.objects",
     "delete_study": "tasearch.api.removing",
     "stop_study": "tasearch.api.removing",
     "TasearchError": "tasearch.domain.errors",
@@ -52,6 +54,7 @@ __all__ = [
     "list_studies",
     "load_study",
     "optimize",
+    "register_model",
     "reproduce_trial",
     "stop_study",
     "study_status",

@@ -56,7 +56,7 @@ def export_student(
     *,
     out: Path | str,
     chain: int | None = None,
-    formats: Sequence[str] = ("safetensors",),
+    formats: str | Sequence[str] = ("safetensors",),
     force: bool = False,
     home: Path | str = HOME,
     storage: str | None = None,
@@ -65,15 +65,16 @@ def export_student(
 ) -> Exported:
     """Write the winning student of a study, or that of the chain of a rank, into a folder, with a model card.
 
-    `formats`: of safetensors, torch-export and onnx. `dataset`: where the study's data are here, or its datasets where
-    they were handed over. Raises ConfigError, StorageError, DataError, ArtifactError, and TasearchError where a
+    `formats`: of safetensors, torch-export and onnx, one or several. `dataset`: where the study's data are here, or its
+    datasets where they were handed over. Raises ConfigError, StorageError, DataError, ArtifactError, and TasearchError where a
     format that was loaded back disagrees with the network; nothing is left in the folder then.
     """
     from tasearch.api.guest import as_guest, display_of
     from tasearch.stores.delivery import check_destination
     from tasearch.worker.export import parse_formats
 
-    asked, folder = parse_formats(",".join(formats)), Path(out)
+    asked = parse_formats(formats if isinstance(formats, str) else ",".join(formats))
+    folder = Path(out)
     check_destination(folder, force=force)
     flags, objects = data_flags({"home": home, "storage": storage, "artifacts": artifacts}, dataset)
     wanted = Wanted(study_name=study_name, flags=flags, environment={}, objects=objects)

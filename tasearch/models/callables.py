@@ -13,6 +13,7 @@ from torch import nn
 from tasearch.domain.dotted_path import NotImportedError, imported, said
 from tasearch.domain.errors import ModelError, nearest
 from tasearch.domain.spec import ModelSpec
+from tasearch.models.description import described
 from tasearch.models.names import Kind, kind_of
 
 Build = Callable[..., nn.Module]
@@ -25,15 +26,26 @@ def register_model(name: str, build: Build) -> str:
     """Make what `build` returns known in this process and return its name as a model, `object:<name>`.
 
     `build` is called with num_classes, and with in_channels and image_size where its signature names them. Another
-    function under a name that is taken is refused with ModelError: a study would not notice.
+    function under a name that is taken is refused with ModelError: a study would not notice. One that was defined
+    again, with the same text and the same values in it, is the same.
     """
     full = f"{Kind.OBJECT}:{name}"
     kind_of(full)
-    if not callable(build):
-        raise ModelError(f"{full} is a {type(build).__name__}, not a function that returns a net")
-    if _REGISTERED.setdefault(full, build) is not build:
+    if isinstance(build, nn.Module) or not callable(build):
+        raise ModelError(
+            f"{full} is a {type(build).__name__}, not a function that returns a net",
+            hint="every replicate starts from a net of its own: give `def make_net(num_classes): ...`, or the class",
+        )
+    if not is_free(full, build):
         raise ModelError(f"another function is registered as {full}", hint="choose another name")
+    _REGISTERED[full] = build
     return full
+
+
+def is_free(full: str, build: Build) -> bool:
+    """Whether nothing, or the same function, is registered under a name `object:NAME`."""
+    known = _REGISTERED.get(full, build)
+    return known is build or known == build or described(known) == described(build)
 
 
 def find_callable(name: str) -> Build:
@@ -46,7 +58,8 @@ def find_callable(name: str) -> Build:
             known = list(_REGISTERED)
             raise ModelError(
                 f"no function is registered as {name!r} in this process",
-                hint=nearest(name, known) if known else "name it as package.module:function, which every process finds",
+                hint=f"tasearch.register_model({name.partition(':')[2]!r}, function) makes it known; "
+                + (nearest(name, known) if known else "package.module:function is found by every process"),
             )
         return _REGISTERED[name]
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -57,14 +59,42 @@ def test_functions_are_models_by_their_own_names() -> None:
     assert (found.student, found.tas) == ("object:tiny", ("plain4", "object:tiny"))
 
 
-def test_another_function_of_the_same_name_is_refused() -> None:
-    def other(num_classes: int) -> nn.Module:
-        return tiny(num_classes)
+def sized(width: int) -> Callable[[int], nn.Module]:
+    return lambda num_classes: nn.Sequential(nn.Flatten(), nn.Linear(192, width), nn.Linear(width, num_classes))
 
-    other.__qualname__ = "tiny"
-    config(student=tiny)
-    with pytest.raises(ModelError, match="another function is registered as object:tiny"):
-        config(student=other)
+
+def test_functions_without_a_name_of_their_own_are_numbered() -> None:
+    found = config(teacher=sized(9), student=sized(3), tas=[sized(6), sized(9)])
+    assert (found.teacher, found.student) == ("object:sized.lambda", "object:sized.lambda-2")
+    assert found.tas == ("object:sized.lambda-3", "object:sized.lambda")
+
+
+def test_a_partial_function_is_known_by_the_name_of_its_function() -> None:
+    found = config(teacher=partial(tiny, num_classes=4), student=partial(tiny))
+    assert (found.teacher, found.student) == ("object:tiny-2", "object:tiny-3")
+
+
+def test_a_function_that_is_defined_again_is_the_same_model() -> None:
+    def define() -> Callable[[int], nn.Module]:
+        def again(num_classes: int) -> nn.Module:
+            return tiny(num_classes)
+
+        return again
+
+    assert config(student=define()).student == config(student=define()).student
+
+
+def test_a_net_in_place_of_a_function_is_refused() -> None:
+    with pytest.raises(ModelError, match="is a Linear, not a function that returns a net") as refused:
+        config(student=nn.Linear(192, 4))
+    assert "the class" in refused.value.hint
+
+
+def test_another_function_of_a_name_that_is_taken_is_refused() -> None:
+    assert tasearch.register_model("mine", tiny) == "object:mine"
+    assert tasearch.register_model("mine", tiny) == "object:mine"
+    with pytest.raises(ModelError, match="another function is registered as object:mine"):
+        tasearch.register_model("mine", sized(3))
 
 
 def test_datasets_are_kept_beside_their_name() -> None:
