@@ -31,6 +31,13 @@ def large(num_classes: int, in_channels: int = 3) -> nn.Module:
     return Small(num_classes, in_channels, width=32)
 
 
+def medium(num_classes: int, in_channels: int = 3) -> nn.Module:
+    return Small(num_classes, in_channels, width=16)
+
+
+medium_too = medium
+
+
 class _OfFixedBatch(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()

@@ -66,8 +66,8 @@ def export_student(
     """Write the winning student of a study, or that of the chain of a rank, into a folder, with a model card.
 
     `formats`: of safetensors, torch-export and onnx, one or several. `dataset`: where the study's data are here, or its
-    datasets where they were handed over. Raises ConfigError, StorageError, DataError, ArtifactError, and TasearchError where a
-    format that was loaded back disagrees with the network; nothing is left in the folder then.
+    datasets where they were handed over. Raises ConfigError, StorageError, DataError, ArtifactError, and TasearchError
+    where a format that was loaded back disagrees with the network; nothing is left in the folder then.
     """
     from tasearch.api.guest import as_guest, display_of
     from tasearch.stores.delivery import check_destination

@@ -30,6 +30,8 @@ DEFAULT_IMAGE_SIZE = 64
 LARGEST_COMMON_SIZE = 256
 """A larger common size is not taken by default: hardly anybody means to train on it."""
 
+_UNUSED = "val"
+"""Where there is a folder test."""
 _CHUNK = 256
 _MAX_THREADS = 8
 
@@ -77,10 +79,16 @@ def load(request: DataRequest) -> Source | FileSource:
 
 
 def remarks_of(request: DataRequest, source: Source | FileSource) -> tuple[str, ...]:
-    """Return what was done to images of a loaded folder that were not plain RGB. Raises DataError for a lost file."""
+    """Return what was left out of a loaded folder, and what was done to its images that were not plain RGB.
+
+    Raises DataError for a lost file.
+    """
+    root = root_of(request.name)
+    both = len(_test_dirs(root)) == 2
+    left_out = (f"the folder {_UNUSED} is not used: the images to choose by are carved from train",) if both else ()
     files = source.files if isinstance(source, Source) else source.train.files + source.test.files
-    key = decoded_store.key_of(root_of(request.name), files, None)
-    return remarks(kinds_of_files(files, request.data_dir / "kinds" / f"{key}.safetensors"), channels=3)
+    key = decoded_store.key_of(root, files, None)
+    return left_out + remarks(kinds_of_files(files, request.data_dir / "kinds" / f"{key}.safetensors"), channels=3)
 
 
 def _in_files(request: DataRequest, train: _Listing, test: _Listing, size: int) -> FileSource | None:
@@ -134,12 +142,14 @@ def _split_dirs(root: Path) -> tuple[Path, Path]:
         raise DataError(f"{root} is not a folder", hint=layout)
     if not (root / "train").is_dir():
         raise DataError(f"{root} has no folder train", hint=layout)
-    present = [root / name for name in ("test", "val") if (root / name).is_dir()]
+    present = _test_dirs(root)
     if not present:
         raise DataError(f"{root} has neither a folder test nor a folder val", hint=layout)
-    if len(present) == 2:
-        log.info("%s is the test set, %s is not used: the images to choose by are carved from train", *present)
     return root / "train", present[0]
+
+
+def _test_dirs(root: Path) -> list[Path]:
+    return [root / name for name in ("test", _UNUSED) if (root / name).is_dir()]
 
 
 def _list_images(folder: Path) -> _Listing:

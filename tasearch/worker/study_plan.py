@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -296,7 +297,14 @@ def _ladder(settings: Settings, data: DataSpec) -> tuple[str, ...]:
                 f"--tas: {name} has {sizes[name]:,} parameters, which is outside the ladder",
                 hint=f"a TA lies strictly between {student.name} ({below:,}) and {teacher.name} ({above:,})",
             )
-    return tuple(sorted(sizes, key=lambda name: -sizes[name]))
+    ladder = tuple(sorted(sizes, key=lambda name: -sizes[name]))
+    for larger, smaller in itertools.pairwise(ladder) if settings.max_tas != 1 else ():
+        if sizes[larger] == sizes[smaller]:
+            raise ConfigError(
+                f"--tas: {larger} and {smaller} have {sizes[larger]:,} parameters each: neither can teach the other",
+                hint="leave one of them out, or say --max-tas 1",
+            )
+    return ladder
 
 
 def no_ladder(plan: StudyPlan) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from pathlib import Path
 
@@ -107,11 +106,12 @@ def test_val_is_the_test_set_where_there_is_no_test(root: Path) -> None:
     assert len(load(root).test) == 4
 
 
-def test_test_goes_before_val_and_it_is_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_images(root / "val" / "cat", 1)
-    with caplog.at_level(logging.INFO):
-        assert len(load(root).test) == 4
-    assert f"{root / 'val'} is not used" in caplog.text
+def test_a_folder_val_beside_test_is_said_to_be_left_out(root: Path) -> None:
+    shutil.copytree(root / "test", root / "val")
+    request = DataRequest(name=f"folder:{root}", data_dir=root.parent / "data")
+    assert folder.remarks_of(request, load(root)) == (
+        "the folder val is not used: the images to choose by are carved from train",
+    )
 
 
 def test_missing_path_is_named(tmp_path: Path) -> None:

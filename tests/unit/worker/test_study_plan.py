@@ -135,6 +135,19 @@ def test_a_free_setting_leaves_the_identity_alone(changes: dict[str, Any]) -> No
     assert build_plan(settings_of(**changes), DATASET).identity == build_plan(settings_of(), DATASET).identity
 
 
+OF_ONE_SIZE = ("tests.nets:medium", "tests.nets:medium_too")
+
+
+def test_two_tas_of_one_size_cannot_be_in_one_chain() -> None:
+    with pytest.raises(ConfigError, match="medium_too have [0-9,]+ parameters each: neither can teach the other"):
+        build_plan(settings_of(student="tests.nets:small", tas=OF_ONE_SIZE), DATASET)
+
+
+def test_two_tas_of_one_size_may_take_each_other_s_place() -> None:
+    plan = build_plan(settings_of(student="tests.nets:small", tas=OF_ONE_SIZE, max_tas=1), DATASET)
+    assert plan.space.ladder == OF_ONE_SIZE
+
+
 def test_a_difference_names_the_setting_and_both_values() -> None:
     before, now = build_plan(settings_of(), DATASET), build_plan(settings_of(epochs=3), DATASET)
     assert identity_difference(before.identity, now.identity) == ["recipe.epochs 160, now 3"]
