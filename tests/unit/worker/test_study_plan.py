@@ -139,7 +139,7 @@ OF_ONE_SIZE = ("tests.nets:medium", "tests.nets:medium_too")
 
 
 def test_two_tas_of_one_size_cannot_be_in_one_chain() -> None:
-    with pytest.raises(ConfigError, match="medium_too have [0-9,]+ parameters each: neither can teach the other"):
+    with pytest.raises(ConfigError, match=r"medium_too have [0-9,]+ parameters each: neither can teach the other"):
         build_plan(settings_of(student="tests.nets:small", tas=OF_ONE_SIZE), DATASET)
 
 
