@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections import OrderedDict
@@ -32,7 +33,7 @@ from tasearch.training.device_tables import DeviceTables
 from tasearch.training.evaluate import evaluation_batch, logits_table, score
 from tasearch.training.graphs import StepGraphs
 from tasearch.training.loop import StageData, StageJob, Trained
-from tasearch.training.pack import Pack
+from tasearch.training.pack import Pack, is_out_of_memory
 from tasearch.training.weights import load_weights
 
 _NETS_KEPT = 4
@@ -101,6 +102,7 @@ class StageRunner:
             most=self.pack,
             checkpoint_seconds=self._checkpoint_seconds,
             graphs=self._graphs,
+            free_memory=self._free_memory,
         )
         try:
             Crew(self, pack, next_task).run()
@@ -120,15 +122,29 @@ class StageRunner:
         if self._test is None:
             self._test = ViewSource(open_test(self._dataset), self._dataset.spec, self._statistics, self._device)
         try:
-            return score(
-                self._net(spec),
-                self._test,
-                metric=spec.metric,
-                precision=spec.recipe.precision,
-                tick=self._watcher.poll,
-            )
+            return self._score_on(self._test, spec)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
         finally:
             self._dataset.close()
+        # Nothing trains now: what earlier stages have left for later ones can go.
+        self._graphs.drop_idle()
+        self._free_memory()
+        gc.collect()
+        try:
+            return self._score_on(self._test, spec)
+        finally:
+            self._dataset.close()
+
+    def _score_on(self, source: ViewSource, spec: StageSpec) -> float:
+        precision, tick = spec.recipe.precision, self._watcher.poll
+        return score(self._net(spec), source, metric=spec.metric, precision=precision, tick=tick)
+
+    def _free_memory(self) -> None:
+        """Let go of what can be had again."""
+        self._nets.clear()
+        self._device_tables.clear()
 
     def poll(self) -> None:
         """Let whoever watches look around."""

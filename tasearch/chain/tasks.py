@@ -15,7 +15,7 @@ from tasearch.domain.result import EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.stores.stages import StageClaim
 from tasearch.training.loop import InterruptedStage, StageJob, Trained
-from tasearch.training.pack import Pack
+from tasearch.training.pack import Pack, is_out_of_memory
 
 POLL_SECONDS = 0.5
 """How often is looked for what other workers train, and for further tasks."""
@@ -138,6 +138,7 @@ class Crew:
     def _look_around(self) -> None:
         """Begin what can be begun: stages of the tasks under way, then further tasks."""
         self._looked_at = time.monotonic()
+        self._pack.tidy_up()
         for active in list(self._active):
             self._begin(active)
         while len(self._active) < self._pack.most and (task := self._next_task()) is not None:
@@ -174,9 +175,13 @@ class Crew:
                 if need.spec.distillation is not None and self._lacks(need.spec.distillation.teacher):
                     active.needs.append(Need(spec=need.spec.distillation.teacher, wait=need.wait, poll=need.poll))
                     continue
-                attempt = self._bench.begin(need)
+                attempt: Attempt | StageResult | Exception | None = self._bench.begin(need)
             except Exception as error:
-                self._throw(active, error)
+                attempt = error
+            if isinstance(attempt, Exception):
+                # With less beside it there may be room: it is tried again at the next look around.
+                if not (is_out_of_memory(attempt) and self._pack.make_room()):
+                    self._throw(active, attempt)
                 return
             if attempt is None:
                 return

@@ -67,6 +67,7 @@ class ViewSource:
         self.num_samples = len(split)
         self.device = device
         self.labels = split.labels.to(device)
+        self.labels_on_cpu = split.labels
         self.shift, self.flip, self.crop = spec.shift, spec.flip, spec.crop
         self._size, self._channels = spec.image_size, spec.channels
         self._padded_size = spec.image_size + 2 * spec.shift

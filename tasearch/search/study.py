@@ -220,10 +220,15 @@ class ChainStudy:
         rows = self.rows()
         if not any(row.stopped in UNCOUNTED for row in rows):
             return
+        waiting = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+        queued = [trial.system_attrs.get("fixed_params") for trial in waiting]
         last = {row.chain: row for row in rows if row.chain is not None}
         for row in last.values():
-            if row.chain is not None and row.stopped in UNCOUNTED:
-                self._study.enqueue_trial(self.space.params(row.chain))
+            if row.chain is None or row.stopped not in UNCOUNTED:
+                continue
+            params = self.space.params(row.chain)
+            if params not in queued:
+                self._study.enqueue_trial(params)
 
     def set_attr(self, name: str, value: Any) -> None:
         """Store an attribute of the study, for the dashboard."""

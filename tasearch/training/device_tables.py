@@ -34,6 +34,11 @@ class DeviceTables:
         table.record_stream(stream)
         return table
 
+    def clear(self) -> None:
+        """Keep none; those that a stage reads stay until it has done so."""
+        self._tables.clear()
+        self._bytes = 0
+
     def put(self, key: str, table: Tensor) -> Tensor:
         """Keep a table that is on the CPU, and return it as `get` would; on a CPU return it as it is."""
         size = table.numel() * table.element_size()

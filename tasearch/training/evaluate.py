@@ -55,7 +55,7 @@ def share(hits: Tensor, source: ViewSource, metric: str) -> float:
     """Return what a metric says of these `hits` on a split, a fraction; waits for a GPU."""
     if metric == ACCURACY:
         return int(hits.sum()) / source.num_samples
-    return mean_recall(hits.cpu(), source.labels.cpu())
+    return mean_recall(hits.cpu(), source.labels_on_cpu)
 
 
 def mean_recall(correct: Tensor, labels: Tensor) -> float:

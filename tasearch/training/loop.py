@@ -119,16 +119,28 @@ def fit(
         run.release()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _EpochEnd:
-    """What an epoch came to, on the device."""
+    """What an epoch came to; on a GPU on its way to the CPU, behind the steps that are queued by then."""
 
-    epoch: int
-    loss_sum: Tensor
-    finite: Tensor
-    """Whether all weights are."""
-    hits: Tensor
-    """Which samples of val were classified correctly."""
+    def __init__(self, epoch: int, *tensors: Tensor) -> None:
+        self.epoch = epoch
+        self._tensors = tensors
+        self._arrival: torch.cuda.Event | None = None
+        if tensors[0].is_cuda:
+            self._tensors = tuple(_on_its_way(tensor) for tensor in tensors)
+            self._arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrival.record(torch.cuda.current_stream(tensors[0].device))
+
+    def wait(self) -> tuple[Tensor, ...]:
+        """Return the tensors on the CPU; waits for them alone, not for what was queued after them."""
+        if self._arrival is not None:
+            self._arrival.synchronize()
+        return self._tensors
+
+
+def _on_its_way(tensor: Tensor) -> Tensor:
+    # Into pinned memory, or the copy would wait for the GPU.
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
 
 
 class StageRun:
@@ -161,6 +173,8 @@ class StageRun:
         self._queued: _EpochEnd | None = None
         self._untold: list[EpochResult] = []
         self._saved_at = time.monotonic()
+        self.is_between_steps = True
+        """Whether its state is that after a whole step; False once it was broken off within one."""
         if self._graph is not None:
             # Images and teachers were brought there by others.
             self._graph.stream.wait_stream(torch.cuda.default_stream(device))
@@ -173,10 +187,14 @@ class StageRun:
         """Carry out the next step, on a GPU queue it; False once the stage has ended.
 
         Raises StageFailedError where the loss stops being finite, and what the control raises; the stage is saved
-        before an InterruptedStage or a DataError goes on.
+        before an InterruptedStage or a DataError goes on. After any exception it has nothing more to save: it may have
+        been broken off within a step.
         """
+        self.is_between_steps = False
         with self._on_its_stream():
-            return next(self._work, True) is None
+            goes_on = next(self._work, True) is None
+        self.is_between_steps = True
+        return goes_on
 
     def trained(self) -> Trained:
         """Return what came out, once `advance` has returned False."""
@@ -217,6 +235,9 @@ class StageRun:
         self.student.loss_sum.fill_(checkpoint.loss_sum)
         self.curve = list(checkpoint.curve)
         self.seconds = checkpoint.seconds
+        if self.step < self._lag:
+            # Whoever was stopped this early had not told the epoch before; telling it twice is harmless.
+            self._untold = self.curve[-1:]
 
     def _stage(self) -> Generator[None]:
         """Carry out what is left of the stage; yields where others may take their turn."""
@@ -225,12 +246,12 @@ class StageRun:
             while self.epoch <= self.job.spec.recipe.epochs:
                 for _ in self._epoch_steps():
                     self.step += 1
+                    if self.step == self._lag:
+                        self._tell_epoch()
                     control.tick()
                     if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
                         self._check_finite(self.epoch, self.step, self.student.loss_sum, self.student.is_finite())
                         self.save()
-                    if self.step == self._lag:
-                        self._tell_epoch()
                     yield
                 self._end_epoch()
                 if not self._lag or self.epoch > self.job.spec.recipe.epochs:
@@ -281,7 +302,7 @@ class StageRun:
         student, precision = self.student, self.job.spec.recipe.precision
         loss_sum, finite = student.loss_sum.clone(), student.is_finite()
         found = hits(student.net, self.data.val, precision=precision, tick=self.job.control.tick)
-        self._queued = _EpochEnd(epoch=self.epoch, loss_sum=loss_sum, finite=finite, hits=found)
+        self._queued = _EpochEnd(self.epoch, loss_sum, finite, found)
         self.epoch, self.step = self.epoch + 1, 0
         student.loss_sum.zero_()
 
@@ -290,8 +311,9 @@ class StageRun:
         if self._queued is None:
             return
         end, self._queued = self._queued, None
-        loss = self._check_finite(end.epoch, self.steps, end.loss_sum, end.finite)
-        val_accuracy = share(end.hits, self.data.val, self.job.spec.metric)
+        loss_sum, finite, found = end.wait()
+        loss = self._check_finite(end.epoch, self.steps, loss_sum, finite)
+        val_accuracy = share(found, self.data.val, self.job.spec.metric)
         self.curve.append(EpochResult(epoch=end.epoch, train_loss=loss, val_accuracy=val_accuracy))
         self._untold.append(self.curve[-1])
 

@@ -104,7 +104,7 @@ class GapSession(Session):
                 self.display.line(text)
             self.stop.is_watched = True
             work = functools.partial(_work, self.vary)
-            with LocalWorkers(work, self.settings, self.workers - 1, self.threads, self.display) as others:
+            with LocalWorkers(work, self.settings_of_others(), self.workers - 1, self.threads, self.display) as others:
                 counts = self._measure(records)
             return StageCounts(trained=counts.trained + others.trained, reused=counts.reused + others.reused)
         finally:

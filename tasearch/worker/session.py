@@ -112,7 +112,7 @@ class Session:
             self.teacher = given_teacher(settings, self.dataset.spec, self.artifacts)
             # From here on the teacher is its weights, not a file that other processes may not have.
             self.settings = self.teacher.settings
-            self.pack = pack_size(settings, self.dataset, self.device)
+            self.pack = pack_size(settings, self.dataset, self.device, self.workers)
             self.plan = build_plan(self.settings, self.dataset)
 
     def run(
@@ -152,7 +152,7 @@ class Session:
             self.stop.is_watched = True
             if not joins:
                 measure_latencies(records, self.plan, self.latency_device, self.display, self.stop)
-            others = LocalWorkers(_work, self.settings, self.workers - 1, self.threads, self.display)
+            others = LocalWorkers(_work, self.settings_of_others(), self.workers - 1, self.threads, self.display)
             try:
                 with others:
                     counts = self._run(records, study, search_ended)
@@ -191,6 +191,10 @@ class Session:
             return suggest(plan, self._runner(records, current_owner(), watcher), watcher)
         finally:
             records.close()
+
+    def settings_of_others(self) -> Settings:
+        """Return the settings of further workers of this call: their share of a GPU was measured before they began."""
+        return self.settings.model_copy(update={"pack": self.pack})
 
     def _runner(self, records: Records, owner: str, watcher: Watcher, keeper: LeaseKeeper | None = None) -> StageRunner:
         stores = Stores(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from tasearch.chain.control import Stores
 from tasearch.chain.run import StageRunner
@@ -191,3 +193,41 @@ def test_no_more_tasks_are_asked_for_than_the_pack_has_places(stores: Stores) ->
 
     side.run(*(counted(number) for number in range(5)))
     assert max(most) == 2
+
+
+def test_running_out_of_memory_before_a_stage_begins_costs_no_task(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher's net finds no room while another stage is under way; once that has ended there is some."""
+    side = Side(stores, 3)
+    side.run(side.needing(TEACHER))
+    built = side.runner._built
+
+    def beside_nothing(spec: StageSpec, weights: bytes) -> nn.Module:
+        if side.state(LABELS) is StageState.RUNNING:
+            raise torch.OutOfMemoryError("no room")
+        return built(spec, weights)
+
+    monkeypatch.setattr(side.runner, "_built", beside_nothing)
+    side.runner._nets.clear()
+    side.run(side.needing(LABELS), side.needing(STUDENT), side.needing(OTHER))
+    assert side.caught == []
+    assert {side.state(spec) for spec in (LABELS, STUDENT, OTHER)} == {StageState.COMPLETE}
+    assert side.runner.pack < 3
+
+
+def test_the_test_set_is_evaluated_once_more_where_memory_ran_out(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, left = Side(stores, 1), [1]
+    side.run(side.needing(LABELS))
+    built = side.runner._built
+
+    def full_at_first(spec: StageSpec, weights: bytes) -> nn.Module:
+        if left:
+            left.pop()
+            raise torch.OutOfMemoryError("no room")
+        return built(spec, weights)
+
+    monkeypatch.setattr(side.runner, "_built", full_at_first)
+    assert 0.0 <= side.runner.test_accuracy(LABELS) <= 1.0

@@ -48,3 +48,17 @@ def test_what_was_read_before_is_what_a_fresh_reader_finds() -> None:
         TrialState.WAITING,
     ]
     assert (study.rows()[4].duplicate_of, study.num_counted()) == (0, 4)
+
+
+def test_chains_that_were_stopped_are_queued_once_however_often_it_is_asked() -> None:
+    study = open_study(SPACE, "tpe", storage=optuna.storages.InMemoryStorage())
+    for _ in range(2):
+        proposal = study.ask("worker")
+        assert proposal is not None
+        study.tell_pruned(proposal.number, OUT_OF_TIME)
+    study.requeue_stopped()
+    study.requeue_stopped()
+    assert [row.state for row in study.rows()].count(TrialState.WAITING) == 2
+    assert study.ask("worker") is not None
+    study.requeue_stopped()
+    assert [row.state for row in study.rows()].count(TrialState.WAITING) == 1

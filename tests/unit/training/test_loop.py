@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
 from tasearch.training.evaluate import logits_table
-from tasearch.training.loop import InterruptedStage, StageData, Trained, fit, steps_per_epoch
+from tasearch.training.loop import InterruptedStage, StageData, StageRun, Trained, fit, steps_per_epoch
 from tasearch.training.weights import Checkpoint, load_weights
 from tests.factories import CPU, make_dataset, make_recipe, make_stage
 
@@ -256,3 +257,30 @@ def test_plain_momentum_is_torchs_sgd_with_decay_on_everything() -> None:
         optimizer.step()
     for found, expected in zip(ours.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("stop_after", range(6, 16))
+def test_an_epoch_whose_telling_lags_behind_is_told_after_a_stop(
+    monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    """As on a GPU, where the outcome of an epoch is waited for once steps of the next are queued."""
+    lagging = StageRun.__init__
+
+    def begin(run: StageRun, *arguments: Any) -> None:
+        monkeypatch.setattr(StageRun, "_resume", late)
+        lagging(run, *arguments)
+        run._lag = 3
+
+    resume = StageRun._resume
+
+    def late(run: StageRun, checkpoint: Checkpoint) -> None:
+        run._lag = 3
+        resume(run, checkpoint)
+
+    monkeypatch.setattr(StageRun, "__init__", begin)
+    stopped, resumed = Recorder(stop_after), Recorder()
+    with pytest.raises(InterruptedStage):
+        fit(PLAIN, data_of(PLAIN), CPU, stopped)
+    fit(PLAIN, data_of(PLAIN), CPU, resumed, checkpoint=stopped.saved[-1])
+    told = {point.epoch for point in (*stopped.points, *resumed.points)}
+    assert told == set(range(1, PLAIN.recipe.epochs + 1))

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from tasearch.training.evaluate import logits_table
 from tasearch.training.graphs import StepGraphs
 from tasearch.training.loop import InterruptedStage, StageData, StageJob, Trained, fit
 from tasearch.training.pack import Pack, fit_pack, is_out_of_memory
+from tasearch.training.student import Student
 from tests.factories import CPU, make_dataset, make_recipe, make_stage
 
 DATASET = make_dataset(flip=True)
@@ -202,6 +205,120 @@ def test_the_time_of_a_pack_is_shared_among_its_stages(place: Place) -> None:
     outcomes = place.pack([place.job(STAGES[0]), place.job(STAGES[0])])
     seconds = [outcome.seconds for outcome in outcomes if isinstance(outcome, Trained)]
     assert max(seconds) < 1.5 * min(seconds)
+
+
+def test_time_between_turns_is_not_training_time(place: Place) -> None:
+    pack = Pack(place.data, place.device, most=1, graphs=place.graphs)
+    pack.add(place.job(STAGES[0]))
+    time.sleep(1.0)
+    began, ended = time.monotonic(), []
+    while len(pack):
+        ended += pack.turn()
+    assert isinstance(ended[0][1], Trained)
+    assert ended[0][1].seconds <= time.monotonic() - began
+
+
+class _Broken(Recorder):
+    """Is interrupted within a step: after the weights have changed, before the step is counted."""
+
+    def __init__(self, place: Place, step: int) -> None:
+        super().__init__()
+        self.place, self.left = place, step
+
+    def break_off(self, student: Student, *arguments: Any) -> None:
+        self.left -= 1
+        STEP(student, *arguments)
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+STEP = Student.step
+
+
+@pytest.mark.parametrize("beside", [0, 1])
+def test_a_stage_that_was_broken_off_within_a_step_goes_on_from_its_last_checkpoint(
+    monkeypatch: pytest.MonkeyPatch, beside: int
+) -> None:
+    place = Place("cpu")
+    broken = _Broken(place, 4 * (1 + beside) + 1)
+    monkeypatch.setattr(Student, "step", lambda student, *arguments: broken.break_off(student, *arguments))
+    pack = Pack(place.data, place.device, most=2, checkpoint_seconds=0.0)
+    jobs = [place.job(STAGES[1], broken), *[place.job(STAGES[0], Recorder()) for _ in range(beside)]]
+    for job in jobs:
+        pack.add(job)
+    for _ in range(4):
+        pack.turn()
+    with pytest.raises(KeyboardInterrupt):
+        pack.turn()
+    pack.interrupt()
+    monkeypatch.undo()
+    for job in jobs:
+        assert isinstance(job.control, Recorder)
+        assert same(place.alone(job.spec, checkpoint=job.control.saved[-1]), place.alone(job.spec))
+
+
+class _LastWithoutMemory(Recorder):
+    """Its device is out of memory when the stage is evaluated for the last time."""
+
+    def __init__(self, ticks: int) -> None:
+        super().__init__(ticks, torch.OutOfMemoryError("no room"))
+
+
+def ticks_of(place: Place, spec: StageSpec) -> int:
+    counted = Recorder(10**9)
+    place.pack([place.job(spec, counted)])
+    assert counted.ticks_left is not None
+    return 10**9 - counted.ticks_left
+
+
+def test_running_out_of_memory_in_the_turn_in_which_others_end_costs_none_of_them(place: Place) -> None:
+    # The last tick of a stage is after its last epoch was told; the one before it in its last evaluation.
+    last = ticks_of(place, STAGES[3]) - 1
+    same_length = [STAGES[1], STAGES[2], STAGES[3]]
+    jobs = [*map(place.job, same_length), place.job(STAGES[3], _LastWithoutMemory(last))]
+    found = place.pack(jobs)
+    assert all(same(outcome, place.alone(job.spec)) for outcome, job in zip(found, jobs, strict=True))
+
+
+@pytest.mark.parametrize("error", [LeaseLostError("taken over"), StageFailedError("diverged")], ids=repr)
+def test_one_that_cannot_be_saved_to_make_room_ends_alone(place: Place, error: Exception) -> None:
+    class Lost(Recorder):
+        def save(self, checkpoint: bytes) -> None:
+            raise error
+
+    jobs = [starved(place, STAGES[1], 1), place.job(STAGES[0]), place.job(STAGES[2], Lost())]
+    found = place.pack(jobs)
+    assert found[2] is error
+    assert [same(outcome, place.alone(job.spec)) for outcome, job in zip(found[:2], jobs, strict=False)] == [True] * 2
+
+
+def test_room_is_made_for_what_is_not_in_the_pack(place: Place) -> None:
+    pack = Pack(place.data, place.device, most=4, graphs=place.graphs)
+    assert not pack.make_room()
+    jobs = [place.job(spec) for spec in STAGES[:3]]
+    for job in jobs:
+        pack.add(job)
+    pack.turn()
+    assert pack.make_room()
+    assert (pack.most, len(pack)) == (2, 3)
+    ended = []
+    while len(pack):
+        ended += pack.turn()
+    assert all(same(outcome, place.alone(job.spec)) for job, outcome in ended)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+    ],
+    ids=repr,
+)
+def test_running_out_of_memory_is_known_however_it_is_said(error: Exception) -> None:
+    assert is_out_of_memory(error)
 
 
 def test_an_error_that_came_after_running_out_of_memory_is_known_as_that() -> None:

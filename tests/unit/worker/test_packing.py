@@ -32,5 +32,15 @@ def test_on_a_gpu_as_many_as_its_free_memory_holds(monkeypatch: pytest.MonkeyPat
 
 def test_workers_on_one_gpu_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 8 * STAGE_BYTES)
-    assert pack_size(settings(workers_per_gpu=2), DATASET, GPU) == 4
+    assert pack_size(settings(workers_per_gpu=2), DATASET, GPU, workers=2) == 4
     assert pack_size(settings(launcher="ray", gpus_per_worker=0.25), DATASET, GPU) == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"optimizer": "adamw"}, {"student": "tests.nets:small"}, {"student": "torchvision:resnet18"}], ids=str
+)
+def test_steps_that_cannot_be_recorded_are_not_packed(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    with_free(monkeypatch, 8 * STAGE_BYTES)
+    assert pack_size(settings().model_copy(update=changes), DATASET, GPU) == 1
