@@ -93,7 +93,7 @@ def trial_note(row: TrialRow, place: TrialPlace, stages: Mapping[str, StageFacts
     if row.chain is None:
         paragraphs = ["No chain of the search space."]
     else:
-        paragraphs = [f"**{_path(row.chain.path)}**", _stage_table(row, row.chain, place, stages)]
+        paragraphs = [f"**{_path(row.chain.printed_models)}**", _stage_table(row, row.chain, place, stages)]
     if row.val_accuracy is not None:
         paragraphs.append(f"Validation {measure} of the student: **{_percent(row.val_accuracy)}**")
     if row.duplicate_of is not None:
@@ -118,15 +118,16 @@ def _stage_table(row: TrialRow, chain: ChainSpec, place: TrialPlace, stages: Map
     reached = (*row.ta_accuracies, row.val_accuracy)
     first_trained = len(place.fingerprints) - place.num_trained
     lines = []
+    from_labels = 0 if chain.ta_from == "scratch" else None
     for index, (above, below) in enumerate(zip(chain.path, chain.path[1:], strict=False)):
         found = stages.get(place.fingerprints[index]) if index < len(place.fingerprints) else None
         accuracy = found.val_accuracy if found else reached[index] if len(reached) == len(chain.path) - 1 else None
         how = _MISSING if not place.fingerprints else "trained" if index >= first_trained else "reused"
         lines.append(
             (
-                _path((above, below)),
-                spelled(chain.temperatures[index]),
-                spelled(chain.kd_weights[index]),
+                f"{escaped(below)} from labels" if index == from_labels else _path((above, below)),
+                _MISSING if index == from_labels else spelled(chain.temperatures[index]),
+                _MISSING if index == from_labels else spelled(chain.kd_weights[index]),
                 _percent(accuracy),
                 f"{found.seconds:.1f}" if found and found.seconds is not None else _MISSING,
                 how,

@@ -207,11 +207,16 @@ class ChainSpec:
         return len(self.path) == 2
 
     @property
+    def printed_models(self) -> tuple[str, ...]:
+        """The models of the chain from the one that nobody in it taught."""
+        if self.ta_from == "scratch":
+            return (f"{self.path[1]} from labels", self.path[2])
+        return self.path
+
+    @property
     def printed_path(self) -> str:
         """`plain10 > plain6 > plain2`; `plain6 from labels > plain2` where the TA was not taught."""
-        if self.ta_from == "scratch":
-            return f"{self.path[1]} from labels > {self.path[2]}"
-        return " > ".join(self.path)
+        return " > ".join(self.printed_models)
 
     @property
     def temperature(self) -> float:

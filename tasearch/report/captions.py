@@ -100,6 +100,8 @@ def _paths(info: PathsInfo, measure: str) -> str:
         "them. Through dotted branches none of those passed: most were trained to choose the TAs' temperature and KD "
         "weight."
     )
+    if any(len(node.path) == 1 and node.model != info.columns[0] for node in info.shown):
+        text += " A TA that learned from labels has no teacher and begins a branch of its own."
     hidden = info.num_paths - sum(node.model == info.columns[-1] for node in info.shown) if info.columns else 0
     return f"{text} The {hidden} weakest of {info.num_paths} paths are left out." if hidden > 0 else text
 

@@ -22,7 +22,16 @@ from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figures import figures
 from tasearch.report.figures.look import DARK
 from tasearch.report.ranking import ranked_chains, test_interval
-from tasearch.report.view import StudyView, counts, given_line, headline, latency_line, race_looks
+from tasearch.report.view import (
+    StudyView,
+    counts,
+    given_line,
+    headline,
+    last_round,
+    latency_line,
+    race_looks,
+    test_line,
+)
 from tasearch.report.writing import write_text
 from tasearch.stores.home import REPORT_NAME
 
@@ -73,7 +82,8 @@ def render_page(view: StudyView) -> str:
         from_python=wording.from_python(view.command),
         failed=[trial for trial in view.trials if trial.state is TrialState.FAILED],
         race=race_looks(view.verdict),
-        replicates=sorted({row.replicate for row in view.finals}),
+        replicates=sorted({row.replicate for row in last_round(view.finals)}),
+        unfinished=f"The finals are being trained: {test_line(view)} until every replicate is done.",
         config=list(flat_config(view.config).items()),
         cost=cost,
         landscape=landscape,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from tasearch.domain.balance import imbalance
@@ -133,14 +134,23 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
     finals = tuple(records.finals.rows(row.study_name))
     stages = stage_outcomes(records.engine, row.study_name)
     complete = {stage.fingerprint: stage for stage in stages if stage.state is StageState.COMPLETE}
+    created_at = row.created_at.isoformat(timespec="seconds")
+    created = datetime.fromisoformat(created_at)
+    own = [stage for stage in complete.values() if stage.finished_at is None or stage.finished_at >= created]
     config, teacher, student = row.config, row.identity["teacher"], row.identity["student"]
     capacities = {name: Capacity(**capacity) for name, capacity in config["capacities"].items()}
     metric = row.identity.get("metric", ACCURACY)
     opened = tuple(row.attrs.get("test_opened", ()))
+    verdict = judge(
+        finals,
+        lambda last: stored_rule(row.attrs, last),
+        [*fairness_notes(trials, finals), *opening_notes(row.attrs)],
+        measure=in_words(metric),
+    )
     return StudyView(
         study_name=row.study_name,
         storage=storage,
-        created_at=row.created_at.isoformat(timespec="seconds"),
+        created_at=created_at,
         command=config["command"],
         teacher=_point(teacher, "teacher", capacities, stages),
         student=_point(student, "nokd", capacities, stages),
@@ -159,24 +169,21 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
             "data": config["data"],
         },
         versions=row.versions,
+        threads=_threads(complete),
         environment=_environment(complete),
         num_trials_planned=config["settings"]["trials"],
         trials=trials,
         finals=finals,
-        verdict=judge(
-            finals,
-            lambda last: stored_rule(row.attrs, last),
-            [*fairness_notes(trials, finals), *opening_notes(row.attrs)],
-            measure=in_words(metric),
-        ),
+        verdict=verdict,
+        earlier_verdict=_earlier_verdict(row, finals, metric) if verdict is None else None,
         test_opened=opened,
-        stages_trained=len(complete),
-        stages_reused=max(0, _asked(trials, finals) + _beside_trials(stages) - len(complete)),
+        stages_trained=len(own),
+        stages_reused=max(0, _asked(trials, finals) + _beside_trials(stages) - len(own)),
         scratch=_scratch(records, config.get("scratch", {})),
         failure=next(
             (stage.failure for stage in stages if stage.role in BASELINES and stage.state is StageState.FAILED), None
         ),
-        stage_seconds=sum(stage.seconds or 0.0 for stage in complete.values()),
+        stage_seconds=sum(stage.seconds or 0.0 for stage in own),
         stages=tuple(stage_details(records.engine, row.study_name)) if full else (),
         importances=chain_importances(trials) if full else (),
         num_retries=num_retries(records.engine, row.study_name) if full else 0,
@@ -187,6 +194,14 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
         data_remarks=_data_remarks(config),
         val_counts=tuple(config["class_counts"]["val"]) if "class_counts" in config else None,
     )
+
+
+def _earlier_verdict(row: StudyRow, finals: Sequence[FinalRow], metric: str) -> str | None:
+    """Return what the round of finals before the last one came to; None where there was none."""
+    last = max((final.round for final in finals), default=0)
+    earlier = [final for final in finals if final.round < last]
+    found = judge(earlier, lambda number: stored_rule(row.attrs, number), measure=in_words(metric))
+    return None if found is None else found.text
 
 
 def _data_remarks(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -215,6 +230,11 @@ def _environment(stages: Mapping[str, StageOutcome]) -> str:
     environments = {stage.environment for stage in stages.values() if stage.environment is not None}
     found = {f"{place.device}, {plural(place.threads, 'thread')}, {place.instruction_set}" for place in environments}
     return "; ".join(sorted(found)) or "no stage yet"
+
+
+def _threads(stages: Mapping[str, StageOutcome]) -> int | None:
+    found = {place.threads for stage in stages.values() if (place := stage.environment) and place.device[:3] == "cpu"}
+    return found.pop() if len(found) == 1 else None
 
 
 def _asked(trials: Sequence[TrialRow], finals: Sequence[FinalRow]) -> int:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from tasearch.domain.result import ArmScore, Interval
 from tasearch.domain.spec import ChainSpec
-from tasearch.report.figure_data.capacity import last_round
 from tasearch.report.reproduction import reproduction
 from tasearch.report.stages import chain_costs
-from tasearch.report.view import ChainSummary, StudyView
+from tasearch.report.view import ChainSummary, StudyView, last_round
 from tasearch.search.verdict import paired_interval
 
 
@@ -47,7 +46,7 @@ def ranked_chains(view: StudyView) -> tuple[RankedChain, ...]:
     found = []
     for summary in view.ranking:
         cost = costs.get(summary.trial_number)
-        again = reproduction(view.command, summary.chain, summary.test)
+        again = reproduction(view.command, summary.chain, summary.test, threads=view.threads)
         found.append(
             RankedChain(
                 rank=summary.rank,

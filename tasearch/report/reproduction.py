@@ -29,13 +29,16 @@ class Reproduction:
     """Whether little more than this chain is trained; otherwise it is one trial of the whole study."""
 
 
-def reproduction(command: str, chain: ChainSpec, test: ArmScore | None = None) -> Reproduction:
+def reproduction(
+    command: str, chain: ChainSpec, test: ArmScore | None = None, *, threads: int | None = None
+) -> Reproduction:
     """Return a command that trains a chain anew, in a study of its own; `command`: that of its study.
 
     The chain is the last of the new study's trials: the first one is direct distillation, those between are the
     chain's own beginnings, each ended by the student. With `test`, its score in the finals, the finals get as many
     replicates as it had, otherwise one. A chain whose TAs were taught with different pairs is not within reach of any
-    restriction: then the study's own command is returned.
+    restriction: then the study's own command is returned. `threads`: CPU threads of each worker of the study, where one
+    worker would by itself take others.
     """
     words = _words(chain)
     if words is None:
@@ -45,7 +48,10 @@ def reproduction(command: str, chain: ChainSpec, test: ArmScore | None = None) -
         # All beginnings take part where the chain's own test accuracies are wanted.
         words += ["--finalists", str(1 if test is None else len(chain.tas))]
     words += ["--replicates", str(replicates), "--max-replicates", str(replicates)]
-    return Reproduction(command=shlex.join([*_kept(command), *words]), is_alone=True)
+    kept = _kept(command)
+    if threads is not None and "--threads" not in kept:
+        words += ["--threads", str(threads)]
+    return Reproduction(command=shlex.join([*kept, *words]), is_alone=True)
 
 
 def _words(chain: ChainSpec) -> list[str] | None:
@@ -58,6 +64,9 @@ def _words(chain: ChainSpec) -> list[str] | None:
         return None
     temperature, kd_weight = ta_pairs.pop()
     number = len(chain.tas)
+    if chain.ta_from == "scratch":
+        # Direct distillation, then the student of this TA, which nobody teaches.
+        return ["--tas", chain.tas[0], "--max-tas", "1", *pair, "--sampler", "exhaustive", "--trials", "2"]
     return [
         *("--tas", ",".join(chain.tas), "--max-tas", str(number), *pair),
         *("--ta-temperature", spelled(temperature), "--ta-kd-weight", spelled(kd_weight)),

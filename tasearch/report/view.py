@@ -95,12 +95,16 @@ class StudyView:
     config: Mapping[str, object]
     """The resolved configuration; may be nested."""
     versions: Mapping[str, str]
+    threads: int | None = None
+    """CPU threads that every stage was trained with; None where they differ, or on a GPU."""
     environment: str
     """Device and threads that the stages were trained with."""
     num_trials_planned: int
     trials: tuple[TrialRow, ...]
     finals: tuple[FinalRow, ...] = ()
     verdict: Verdict | None = None
+    earlier_verdict: str | None = None
+    """What the round of finals before the one under way came to."""
     test_opened: tuple[str, ...] = ()
     """ISO times at which the test set was evaluated."""
     stages_trained: int
@@ -275,6 +279,13 @@ def latency_line(view: StudyView) -> str:
     )
 
 
+def last_round(rows: Iterable[FinalRow]) -> list[FinalRow]:
+    """Return the rows of the latest finals."""
+    rows = list(rows)
+    latest = max((row.round for row in rows), default=0)
+    return [row for row in rows if row.round == latest]
+
+
 def headline(view: StudyView) -> str:
     """Return the verdict's sentence or, before there is one, how far the study is."""
     if view.verdict is not None:
@@ -283,14 +294,26 @@ def headline(view: StudyView) -> str:
         return f"No verdict: {view.failure}."
     count = counts(view.trials)
     if view.finals:
-        trained = sum(row.val_accuracy is not None for row in view.finals)
-        return f"No verdict yet: {trained} of {plural(len(view.finals), 'finals run')} trained, test set closed."
+        rows = last_round(view.finals)
+        trained = sum(row.val_accuracy is not None for row in rows)
+        of_round = f" of round {rows[0].round}" if rows[0].round > 1 else ""
+        return (
+            f"No verdict yet: {trained} of {plural(len(rows), 'finals run')}{of_round} trained, {test_line(view)}."
+            + (f" The verdict of the round before: {view.earlier_verdict}" if view.earlier_verdict else "")
+        )
     done = f"{count.complete} of {plural(view.num_trials_planned, 'trial')} complete"
     if count.complete:
         return f"No verdict yet: {done}, the finals have not begun."
     if not count.complete and count.failed and not count.running and not count.waiting:
         return f"No verdict: no trial has completed, {_failures(view)}."
     return f"No verdict yet: {done}."
+
+
+def test_line(view: StudyView) -> str:
+    """Say, while finals are being trained, whether anybody may have seen test results of this study."""
+    if not view.test_opened:
+        return "test set closed"
+    return f"test set closed for it (opened before, {', '.join(view.test_opened)})"
 
 
 def _failures(view: StudyView) -> str:

@@ -28,6 +28,8 @@ class StageOutcome:
     seconds: float | None
     environment: Environment | None
     failure: str | None
+    finished_at: datetime | None
+    """By the database's clock."""
 
 
 def stage_outcomes(engine: Engine, study_name: str, *, patience: float = PATIENCE_SECONDS) -> list[StageOutcome]:
@@ -45,6 +47,7 @@ def stage_outcomes(engine: Engine, study_name: str, *, patience: float = PATIENC
             # As text: a study's stages have few environments between them, and each is parsed once.
             type_coerce(StageTable.environment, Text).label("environment"),
             StageTable.failure,
+            StageTable.finished_at,
         )
         .join(StudyStageTable, StudyStageTable.fingerprint == StageTable.fingerprint)
         .where(StudyStageTable.study_name == study_name)
@@ -64,8 +67,9 @@ def stage_outcomes(engine: Engine, study_name: str, *, patience: float = PATIENC
                 seconds=seconds,
                 environment=environments[environment],
                 failure=failure,
+                finished_at=finished_at,
             )
-            for fingerprint, role, state, val_accuracy, seconds, environment, failure in rows
+            for fingerprint, role, state, val_accuracy, seconds, environment, failure, finished_at in rows
         ]
 
     return read(engine, work, patience=patience)

@@ -150,3 +150,18 @@ def test_beside_ours_a_foreign_study_is_only_met_by_name(
     assert "was made with Optuna" in capsys.readouterr().err
     assert main(["report", "petz", "--storage", f"sqlite:///{database}"]) == 2
     assert "did you mean `pets`?" in capsys.readouterr().err
+
+
+def test_stages_that_were_there_before_the_study_are_reused_ones(
+    optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = optimize()
+    with closing(sqlite3.connect(tmp_path / "home" / "studies.db")) as connection, connection:
+        # In the same second they would pass for this study's own.
+        connection.execute("UPDATE tasearch_stages SET finished_at = datetime(finished_at, '-1 hour')")
+    optimize("--study-name", "again")
+    capsys.readouterr()
+    assert main(["status", "again", "--home", str(tmp_path / "home"), "--json"]) == 0
+    stages = json.loads(capsys.readouterr().out)["stages"]
+    assert stages["trained"] == 0
+    assert stages["reused"] == first["stages"]["trained"] + first["stages"]["reused"]

@@ -9,7 +9,7 @@ from tasearch.domain.latency import BATCHES
 from tasearch.domain.result import FinalRow, Interval, Role
 from tasearch.domain.spec import ChainSpec
 from tasearch.report.figure_data.scale import AccuracyRange, accuracy_range
-from tasearch.report.view import StudyView, heuristic_ta, score_of
+from tasearch.report.view import StudyView, heuristic_ta, last_round, score_of
 from tasearch.search.verdict import paired_interval
 
 MOST_POINTS = 1_000
@@ -139,13 +139,6 @@ def baselines(view: StudyView) -> tuple[Baseline, ...]:
     direct = _over_replicates(view, Role.BLKD) or _one_run(None if blkd is None else blkd.val_accuracy)
     named = (("NOKD", nokd), ("BLKD", direct), (f"teacher {view.teacher.name}", _one_run(view.teacher.val_accuracy)))
     return tuple(Baseline(label=label, val=val) for label, val in named if val is not None)
-
-
-def last_round(rows: Iterable[FinalRow]) -> list[FinalRow]:
-    """Return the rows of the latest finals."""
-    rows = list(rows)
-    latest = max((row.round for row in rows), default=0)
-    return [row for row in rows if row.round == latest]
 
 
 def _finals(view: StudyView) -> tuple[FinalPoint, ...]:

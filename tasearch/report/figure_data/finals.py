@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from tasearch.domain.result import FinalRow, Interval, Role
 from tasearch.domain.spec import ChainSpec
-from tasearch.report.figure_data.capacity import last_round
-from tasearch.report.view import StudyView
+from tasearch.report.view import StudyView, last_round
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

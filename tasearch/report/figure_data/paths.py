@@ -39,7 +39,7 @@ class PathNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PathsInfo:
-    """The tree of everything that was trained from the teacher down."""
+    """The tree of everything that was trained from the teacher down, or from a TA that learned from labels."""
 
     columns: tuple[str, ...]
     """Models, largest first."""
@@ -58,9 +58,11 @@ def paths_info(view: StudyView) -> PathsInfo:
         view.student.name: view.student.capacity.num_params,
     }
     grouped: dict[tuple[str, ...], list[StageRecord]] = {}
-    for record in stage_records(view):
-        below_teacher = record.path[0] == view.teacher.name and set(record.path) <= set(sizes)
-        if record.is_complete and below_teacher and (len(record.path) > 1 or record.is_teacher):
+    records = stage_records(view)
+    # TAs from labels are taught by nobody, so that their branches begin with them.
+    roots = {view.teacher.name} | {record.path[0] for record in records if record.is_complete and len(record.path) > 1}
+    for record in records:
+        if record.is_complete and record.path[0] in roots and set(record.path) <= set(sizes):
             grouped.setdefault(record.path, []).append(record)
     best = {path: _best(records) for path, records in grouped.items()}
     standings = _standings(best)

@@ -111,12 +111,13 @@ def pair(chain: ChainSpec) -> str:
 
 def label(chain: ChainSpec) -> str:
     """Return path and pair on lines of their own, escaped, narrow enough for a phone."""
-    return "<br>".join([path_label(chain.path), pair(chain)])
+    return "<br>".join([path_label(chain.printed_models), pair(chain)])
 
 
 def short_label(chain: ChainSpec) -> str:
     """Return what `label` does, long names without their middles: for places that cannot grow."""
-    lines = textwrap.wrap(" > ".join(shortened(name) for name in chain.path), PATH_WIDTH, break_on_hyphens=False)
+    path = " > ".join(shortened(name) for name in chain.printed_models)
+    lines = textwrap.wrap(path, PATH_WIDTH, break_on_hyphens=False)
     return "<br>".join([*map(html.escape, lines), pair(chain)])
 
 

@@ -93,3 +93,17 @@ def test_tas_of_different_pairs_are_only_reached_by_the_whole_study() -> None:
 
 def test_direct_distillation_needs_no_finalists() -> None:
     assert "finalists" not in flags_of(reproduction(STUDY, DIRECT).command)
+
+
+def test_a_ta_from_labels_is_trained_from_labels_again() -> None:
+    study = f"{STUDY} --ta-from scratch"
+    chain = ChainSpec(
+        path=("resnet110", "resnet20", "resnet8"), temperatures=(4.0, 4.0), kd_weights=(0.5, 0.5), ta_from="scratch"
+    )
+    assert chains_tried(reproduction(study, chain).command)[-1] == chain
+
+
+def test_one_worker_takes_the_threads_that_each_of_several_had() -> None:
+    assert flags_of(reproduction(STUDY, DIRECT, threads=1).command)["threads"] == "1"
+    assert flags_of(reproduction(f"{STUDY} --threads 2", DIRECT, threads=2).command)["threads"] == "2"
+    assert "threads" not in flags_of(reproduction(STUDY, DIRECT).command)

@@ -129,8 +129,19 @@ def test_where_all_trials_failed_the_headline_says_why() -> None:
 def test_during_the_finals_the_headline_counts_trained_runs() -> None:
     rows = [replace(row, test_accuracy=None) for row in make_finals()]
     rows = [replace(row, val_accuracy=None) if row.replicate > 3 else row for row in rows]
-    view = make_view(finals=tuple(rows), verdict=None)
+    view = make_view(finals=tuple(rows), verdict=None, test_opened=())
     assert headline(view) == "No verdict yet: 12 of 20 finals runs trained, test set closed."
+
+
+def test_during_a_second_round_the_first_one_is_not_forgotten() -> None:
+    first = make_finals()
+    second = [replace(row, round=2, replicate=row.replicate + 5, test_accuracy=None) for row in first]
+    second = [replace(row, val_accuracy=None) if row.replicate > 7 else row for row in second]
+    view = make_view(finals=(*first, *second), verdict=None, test_opened=("NOON",), earlier_verdict="It wins.")
+    assert headline(view) == (
+        "No verdict yet: 8 of 20 finals runs of round 2 trained, test set closed for it (opened before, NOON). "
+        "The verdict of the round before: It wins."
+    )
 
 
 def test_a_trial_that_died_before_its_chain_was_known_is_accepted() -> None:
