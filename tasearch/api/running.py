@@ -11,7 +11,7 @@ from tasearch.api.config import Pair, StudyConfig
 from tasearch.api.existing import existing_url, named_where, open_existing, stored_settings
 from tasearch.config.joining import OF_THE_WORKER
 from tasearch.config.settings import Settings
-from tasearch.domain.errors import ConfigError, NoCompletedTrialError, nearest
+from tasearch.domain.errors import ConfigError, NoCompletedTrialError, StageFailedError, nearest
 
 if TYPE_CHECKING:
     from tasearch.api.guest import Say
@@ -101,7 +101,7 @@ def open_session(settings: Settings, display: Display, stop: StopFlag, objects: 
 def run_session(session: Session, *, joins: bool = False) -> StageCounts:
     """Run the study of a session, here or on Ray, and write the notes for the dashboard, whatever its end.
 
-    Raises NoCompletedTrialError, InterruptedStage.
+    Raises NoCompletedTrialError, StageFailedError, InterruptedStage.
     """
     from tasearch.api.browsing import note_study
     from tasearch.worker.ray_launcher import run_on_ray
@@ -110,8 +110,8 @@ def run_session(session: Session, *, joins: bool = False) -> StageCounts:
     try:
         on_ray = session.settings.launcher == "ray"
         counts = run_on_ray(session) if on_ray else session.run(joins=joins, search_ended=noting)
-    except NoCompletedTrialError:
-        # Why each of its trials failed is worth looking at.
+    except (NoCompletedTrialError, StageFailedError):
+        # Why each of its trials failed, or what they all stand on, is worth looking at.
         noting()
         raise
     noting()

@@ -45,7 +45,7 @@ def command(
     it travels unencrypted, so put a proxy with TLS in front where the network is not yours. Ctrl-C ends it.
     """
     # Imported here: Optuna takes a second, and `--help` must not.
-    from tasearch.api.existing import existing_url, open_existing
+    from tasearch.api.existing import existing_url, open_existing, open_to_read, readable_database
     from tasearch.dashboard.app import open_dashboard
     from tasearch.dashboard.guard import Login
     from tasearch.dashboard.server import is_loopback, listen, resolve_address, serve, url_of
@@ -60,8 +60,8 @@ def command(
             hint=f"add --auth USER and put the password into {DASHBOARD_PASSWORD}, or leave --host out",
         )
     settings = location_from(flags)
-    url = existing_url(settings)
-    with open_existing(url):
+    url = existing_url(settings) if allow_write else readable_database(settings)
+    with open_existing(url) if allow_write else open_to_read(url):
         # Refused here, with what to do next, where it is no database of ours.
         pass
     login = None if user is None else Login.of(user, _password(user))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from optuna.storages import RDBStorage
 from optuna_dashboard import wsgi
 from optuna_dashboard.artifact.exceptions import ArtifactNotFound
 
@@ -17,6 +18,7 @@ from tasearch.dashboard.guard import Guard, Login, WsgiApp
 from tasearch.search.browsing import cached, study_state
 from tasearch.search.storage import close_storage, open_storage
 from tasearch.stores.engine import engine_kwargs, forbid_writes, tune, url_text
+from tasearch.stores.reading import has_optuna_tables, readable_url
 from tasearch.stores.transactions import create_tables
 
 
@@ -61,8 +63,7 @@ def open_dashboard(
     Unless `allow_write`, the database's connections themselves refuse every change. `host`: the name it is served as;
     `attachments`: the folder of attached files. Raises StorageError.
     """
-    prepare = tune if allow_write else forbid_writes
-    storage = create_tables(lambda: open_storage(url_text(url), engine_kwargs(url), prepare), url)
+    storage = _storage(url, allow_write=allow_write)
     try:
         # Cached: optuna-dashboard reads the whole study anew every few seconds, and only one process fills the cache.
         browsed = cached(storage)
@@ -73,6 +74,16 @@ def open_dashboard(
         yield Guard(answers, login=login, allow_write=allow_write, host=host)
     finally:
         close_storage(storage)
+
+
+def _storage(url: str, *, allow_write: bool) -> RDBStorage:
+    """Open Optuna's storage; to read it takes no right to write, unless its tables are missing."""
+    if not allow_write:
+        readable = readable_url(url)
+        if has_optuna_tables(readable):
+            return open_storage(url_text(readable), engine_kwargs(readable), forbid_writes, create=False)
+    prepare = tune if allow_write else forbid_writes
+    return create_tables(lambda: open_storage(url_text(url), engine_kwargs(url), prepare), url)
 
 
 def skip_ended(app: Any, study_id: int, num_ended: int) -> None:

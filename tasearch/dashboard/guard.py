@@ -98,7 +98,9 @@ class Guard:
 
     def _refusal(self, environ: Environ) -> Refusal | None:
         """Return why a request may not pass, or None."""
-        name = urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
+        name = _host_name(environ.get("HTTP_HOST", ""))
+        if name is None:
+            return Refusal(status="400 Bad Request", reason="the header Host names no host")
         if self._login is None:
             # A site that has its own name resolve to this machine could read everything from a visitor's browser.
             if name not in self._names:
@@ -130,7 +132,20 @@ class Guard:
 def _is_foreign(environ: Environ) -> bool:
     """Whether a browser says that another site's page made the request: it sends the password along all the same."""
     origin = environ.get("HTTP_ORIGIN")
-    return origin is not None and urlsplit(origin).netloc.lower() != environ.get("HTTP_HOST", "").lower()
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != str(environ.get("HTTP_HOST", "")).lower()
+    except ValueError:
+        return True
+
+
+def _host_name(host: str) -> str | None:
+    """Return the name in a header `Host`, empty where there is no header; None where it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return None
 
 
 def _protected(headers: list[tuple[str, str]], *, is_artifact: bool) -> list[tuple[str, str]]:

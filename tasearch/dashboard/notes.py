@@ -17,14 +17,22 @@ _COLUMNS = (
     ("`num_tas`, `ta0`, `ta1`, …", "how many TA slots are used, and the rung of each on the ladder (0 is the largest)"),
     (
         "`temperature`, `kd_weight`",
-        "of the last stage, which trains the student; `ta_…` of the stages before it",
+        "of the last stage, which trains the student; `ta_…`, or `ta0_…` and so on where each has its own, of those "
+        "before it",
     ),
-    ("`chain`", "the models of the chain, teacher first: slots sorted by capacity, repeats and unused ones dropped"),
+    (
+        "`chain`, `tas`",
+        "the models of the chain, and its TAs alone, largest first: slots sorted by capacity, repeats and unused ones "
+        "dropped",
+    ),
     ("`ta_accuracies`", "validation accuracy of each TA of the chain"),
+    ("`smallest_ta_num_params`", "parameters of the TA that teaches the student"),
+    ("`stages`", "stages of the chain below the teacher"),
     ("`stages_trained`, `stages_reused`", "stages that were trained for this trial, and those that were there already"),
     ("`stage_fingerprints`", "identity of each stage in the store"),
     ("`duplicate_of`", "the trial that had this chain before; such a trial takes nothing from the budget"),
     ("`failure`, `stopped`", "why a trial failed or was not finished"),
+    ("`worker`, `device`", "process that had the trial last (host:process:start), and what it computed on"),
 )
 
 

@@ -171,7 +171,8 @@ def _provenance(view: StudyView) -> str:
         + (f", SHA-256 {view.data_hash}" if view.data_hash else ""),
         *view.data_remarks,
         *([] if view.metric == ACCURACY else [f"every number is {view.measure}, the mean over the classes"]),
-        f"{count.complete} complete of {view.num_trials_planned} planned trials, {view.epochs} epochs a stage",
+        f"{count.complete} complete of {view.num_trials_planned} planned trials, "
+        f"{wording.plural(view.epochs, 'epoch')} a stage",
         f"test set: opened {opened}" if opened else "test set: closed",
         f"trained on {view.environment}",
         ", ".join(f"{name} {version}" for name, version in view.versions.items()),

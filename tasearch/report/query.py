@@ -144,7 +144,7 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
     verdict = judge(
         finals,
         lambda last: stored_rule(row.attrs, last),
-        [*fairness_notes(trials, finals), *opening_notes(row.attrs)],
+        [*fairness_notes(trials, finals), *opening_notes(row.attrs), *([] if trials else [_NO_TRIALS])],
         measure=in_words(metric),
     )
     return StudyView(
@@ -217,6 +217,7 @@ def _scratch(records: Records, fingerprints: Mapping[str, str]) -> dict[str, flo
     return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
 
 
+_NO_TRIALS = "the search's trials are no longer in the database: they were deleted after the finals"
 BASELINES = ("teacher", "nokd")
 """Roles of the stages that every study begins with."""
 

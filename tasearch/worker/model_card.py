@@ -220,7 +220,7 @@ def _data(facts: Mapping[str, Any]) -> str:
 
 {escaped(data["name"])}: {data["num_train"]:,} training, {data["num_val"]:,} val, {data["num_test"]:,} test images
 (train and val SHA-256 {data["content_hash"][:16]}, test {data["test_hash"][:16]}).
-{recipe["epochs"]} epochs a stage.{bfloat16}
+{recipe["epochs"]} epoch{"s" * (recipe["epochs"] != 1)} a stage.{bfloat16}
 The network was chosen on val; test had no say."""
 
 

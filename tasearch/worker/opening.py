@@ -28,7 +28,7 @@ def opening_lines(plan: StudyPlan, dataset: Dataset, device: torch.device, worke
         if ladder
         else f"no TAs ({no_ladder(plan)}): only direct distillation is tuned",
         f"budget: {plan.settings.trials} trials of {space.num_chains:,} chains ({pairs}), "
-        f"{plan.stages.recipe.epochs} epochs a stage, {finals}",
+        f"{_epochs(plan)} a stage, {finals}",
         _machine_line(plan, device, workers, pack),
     ]
 
@@ -46,7 +46,7 @@ def gap_opening_lines(
     return [
         *_data_lines(plan, dataset),
         f"arms: {', '.join(arms)}",
-        f"budget: {plan.settings.replicates} fresh replicates, {tuned}, {plan.stages.recipe.epochs} epochs a stage",
+        f"budget: {plan.settings.replicates} fresh replicates, {tuned}, {_epochs(plan)} a stage",
         _machine_line(plan, device, workers, pack),
     ]
 
@@ -78,6 +78,11 @@ def _data_lines(plan: StudyPlan, dataset: Dataset, advice: str = "") -> list[str
         *([streamed] if streamed else []),
         *([named] if named else []),
     ]
+
+
+def _epochs(plan: StudyPlan) -> str:
+    count = plan.stages.recipe.epochs
+    return f"{count} epoch" + "s" * (count != 1)
 
 
 def _machine_line(plan: StudyPlan, device: torch.device, workers: int, pack: int) -> str:

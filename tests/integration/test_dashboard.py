@@ -124,6 +124,15 @@ def test_a_study_without_a_result_has_notes_that_say_why(
     assert all("Failed: loss is not finite" in note for note in notes)
 
 
+def test_a_study_whose_teacher_cannot_be_trained_has_a_note_that_says_so(optimize: Study, tmp_path: Path) -> None:
+    optimize("--learning-rate", "1e30", code=1)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'home' / 'studies.db'}")
+    note = get_note(optuna.load_study(study_name="pets", storage=storage))
+    storage.remove_session()
+    storage.engine.dispose()
+    assert "**No verdict: stage plain6 from labels" in note.replace("\\", "")
+
+
 def test_the_same_command_again_changes_no_note(optimize: Study, tmp_path: Path) -> None:
     def notes() -> dict[str, object]:
         storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'home' / 'studies.db'}")

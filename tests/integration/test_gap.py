@@ -166,6 +166,6 @@ def test_study_data_arms_and_budget_are_said_before_the_work(
     assert said[1].startswith("data folder:pets: 36 train")
     assert said[2:4] == [
         "arms: plain2 (NOKD), plain4 (NOKD), plain6 > plain2 (BLKD), plain6 > plain4 (BLKD)",
-        "budget: 1 fresh replicates, temperature 4, KD weight 0.9, 1 epochs a stage",
+        "budget: 1 fresh replicates, temperature 4, KD weight 0.9, 1 epoch a stage",
     ]
     assert said[4].startswith("on cpu ")

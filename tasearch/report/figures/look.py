@@ -39,8 +39,11 @@ DARK = {
     **dict(zip(AMOUNTS, ("#3a566e", "#3d688c", "#3f7db0", "#6fb0dd", "#c3e3f8"), strict=True)),
 }
 """What takes the place of each colour on a dark page."""
-BY_NUM_TAS = ((BLUE, "circle"), (RED, "square"), (GREEN, "diamond"), (PINK, "triangle-up"))
-"""Colour and symbol of chains with 1, 2, 3 and more TAs."""
+BY_NUM_TAS = (
+    *((BLUE, "circle"), (RED, "square"), (GREEN, "diamond"), (PINK, "triangle-up")),
+    *((SKY, "triangle-down"), (ORANGE, "cross"), (MUTED, "x")),
+)
+"""Colour and symbol of chains with 1, 2, ... 6, and more TAs."""
 HEIGHT = 440
 PATH_WIDTH = 46
 """Characters of a path on one line of a label."""

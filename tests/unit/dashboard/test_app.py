@@ -22,6 +22,7 @@ from tasearch.dashboard.notebook import write_notes
 from tasearch.domain.errors import StorageError
 from tasearch.search.browsing import cached
 from tasearch.search.storage import close_storage
+from tasearch.stores import reading
 from tests.unit.dashboard.asking import ask
 from tests.unit.dashboard.factories import STAGES, STUDY, make_facts, make_storage, make_study
 
@@ -94,6 +95,13 @@ def in_order(value: Any) -> Any:
     if isinstance(value, list):
         return sorted(map(in_order, value), key=lambda item: item.get("key", "") if isinstance(item, dict) else "")
     return value
+
+
+def test_a_database_that_may_only_be_read_is_served(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rights themselves do not hold back a test that runs as root."""
+    monkeypatch.setattr(reading, "_may_write", lambda _path: False)
+    with opened(url, tmp_path / "attachments") as app:
+        assert ask(app, "/api/studies/1").json["note"]["body"]
 
 
 def test_it_has_notes_and_figures(app: WsgiApp) -> None:

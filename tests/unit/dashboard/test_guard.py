@@ -127,6 +127,16 @@ def test_a_name_that_was_made_to_point_here_is_not(inner: Inner, host: str | Non
     assert "--auth" in answer.json["reason"]
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "a]b["])
+def test_a_host_that_is_none_is_a_bad_request(inner: Inner, host: str) -> None:
+    assert ask(guarded(inner), "/", HOST=host).status == 400
+
+
+def test_an_origin_that_is_none_is_another_site(inner: Inner) -> None:
+    answer = ask(guarded(inner, allow_write=True), "/", "POST", HOST="127.0.0.1", ORIGIN="http://[")
+    assert answer.status == 403
+
+
 def test_the_name_it_listens_on_is_answered(inner: Inner) -> None:
     assert ask(guarded(inner, host="127.1.2.3"), "/", HOST="127.1.2.3:8080").status == 200
 

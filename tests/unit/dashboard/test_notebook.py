@@ -93,8 +93,8 @@ def test_several_workers_may_write_at_once(stock: Stock) -> None:
 
 def test_only_what_has_changed_is_written(on_sqlite: Stock) -> None:
     on_sqlite.write()
-    # The note itself and its version.
-    assert on_sqlite.write(headline="another verdict").changed == 2
+    # The note, which optuna-dashboard keeps in two parts, and its version.
+    assert on_sqlite.write(headline="another verdict").changed == 3
     note, _, _, attrs = on_sqlite.read()
     assert "**another verdict**" in note
     assert attrs["dashboard:note_ver"] == 2
