@@ -32,7 +32,7 @@ def draw_paths(info: PathsInfo) -> go.Figure:
     """
     levels = _levels(info)
     rows = max(levels.values(), default=0.0) + 1
-    figure = new_figure(height=round(110 + _ROW * rows))
+    figure = new_figure(height=round(150 + _ROW * rows))
     columns = {name: index for index, name in enumerate(info.columns)}
     most = max((node.runs for node in info.shown if len(node.path) > 1), default=0)
     for node in info.shown:
@@ -52,7 +52,7 @@ def draw_paths(info: PathsInfo) -> go.Figure:
         side="top",
     )
     figure.update_yaxes(
-        range=[rows - 0.3, -0.85], showticklabels=False, showgrid=False, showline=False, ticks="", automargin=False
+        range=[rows - 0.3, -1.0], showticklabels=False, showgrid=False, showline=False, ticks="", automargin=False
     )
     figure.update_layout(
         showlegend=True, margin={"t": 48 if len(columns) > _MOST_ABREAST else 30, "b": 8, "l": 52, "r": 28}
