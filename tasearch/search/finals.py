@@ -123,7 +123,8 @@ def fairness_notes(trials: Sequence[TrialRow], rows: Sequence[FinalRow]) -> list
     most = max((tried[row.chain.path] for row in rows if row.role is Role.FINALIST and row.chain), default=0)
     if most <= direct:
         return []
-    return [f"Direct distillation had {direct} pairs tried, the most tuned finalist {most}: not quite fair to it."]
+    pairs = f"{direct} pair{'s' * (direct != 1)}"
+    return [f"Direct distillation had {pairs} tried, the most tuned finalist {most}: not quite fair to it."]
 
 
 def opening_notes(attrs: Mapping[str, Any]) -> list[str]:
