@@ -9,14 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from optuna.storages import RDBStorage
 from optuna_dashboard import wsgi
 from optuna_dashboard.artifact.exceptions import ArtifactNotFound
 
 from tasearch.dashboard.answers import StudyAnswers
 from tasearch.dashboard.guard import Guard, Login, WsgiApp
 from tasearch.search.browsing import cached, study_state
-from tasearch.search.storage import close_storage, open_storage
+from tasearch.search.storage import Storage, close_storage, open_storage
 from tasearch.stores.engine import engine_kwargs, forbid_writes, tune, url_text
 from tasearch.stores.reading import has_optuna_tables, readable_url
 from tasearch.stores.transactions import create_tables
@@ -76,7 +75,7 @@ def open_dashboard(
         close_storage(storage)
 
 
-def _storage(url: str, *, allow_write: bool) -> RDBStorage:
+def _storage(url: str, *, allow_write: bool) -> Storage:
     """Open Optuna's storage; to read it takes no right to write, unless its tables are missing."""
     if not allow_write:
         readable = readable_url(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,7 +36,9 @@ class StoredTrials:
                 f"this database has an Optuna study {self._name!r} that tasearch did not make",
                 hint="delete that one with `optuna delete-study`, if it is to go",
             )
-        self._storage.delete_study(study_id)
+        with contextlib.suppress(KeyError):
+            # Deleted by a call whose answer was lost.
+            self._storage.delete_study(study_id)
 
     def _find(self) -> int | None:
         try:

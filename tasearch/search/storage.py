@@ -8,7 +8,7 @@ from functools import partial, wraps
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import RDBStorage
 
 from tasearch.domain.errors import StorageError
@@ -29,6 +29,7 @@ _READS = (
 )
 _WRITES = (
     "create_new_study",
+    "delete_study",
     "set_study_user_attr",
     "set_study_system_attr",
     "_create_new_trial",
@@ -41,6 +42,11 @@ _WRITES = (
 )
 """What Optuna's cache asks its backend for. Each may be called again: of a call whose answer was lost a new trial stays
 behind without an owner, which the next worker takes up, and everything else sets what is already set."""
+
+
+Storage = RDBStorage
+SEARCH_ERRORS = (OptunaError,)
+"""What Optuna raises where it, or its database, fails."""
 
 
 class PatientStorage(TrialStorage):
@@ -97,6 +103,15 @@ def open_storage(
     if tune is not None:
         tune(storage.engine)
     return storage
+
+
+def is_stored(storage: RDBStorage, study_name: str) -> bool:
+    """Whether Optuna has a study of this name."""
+    try:
+        storage.get_study_id_from_name(study_name)
+    except KeyError:
+        return False
+    return True
 
 
 def close_storage(storage: RDBStorage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -98,14 +98,16 @@ class ChainStudy:
             self._study = optuna.create_study(
                 storage=storage, study_name=study_name, direction="maximize", sampler=sampler, pruner=pruner
             )
+        except DuplicatedStudyError:
+            self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler, pruner=pruner)
+            self._refuse_foreign()
+        if MARK not in self._study.user_attrs:
+            # Whoever made it may have died before this.
             with warnings.catch_warnings():
                 # The dashboard shows the name; Optuna calls the method experimental.
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self._study.set_metric_names([OBJECTIVE])
             self._study.set_user_attr(MARK, True)
-        except DuplicatedStudyError:
-            self._study = optuna.load_study(storage=storage, study_name=study_name, sampler=sampler, pruner=pruner)
-            self._refuse_foreign()
 
     def use(self, sampler: ChainSampler) -> None:
         """Ask another sampler from now on."""
@@ -131,16 +133,35 @@ class ChainStudy:
         A completed chain that comes again (somebody enqueued it) is answered from the study, one that is running is
         refused; neither uses up budget, and the next one is asked for.
         """
-        while True:
-            if not self._has_waiting() and self._asked.is_done(self._study):
-                return None
-            with warnings.catch_warnings():
-                # Optuna only warns where an enqueued value is out of range; `_proposal` fails that trial.
-                warnings.simplefilter("ignore", UserWarning)
-                trial = self._study.ask(fixed_distributions=self.space.distributions)
-            proposal = self._proposal(trial, worker_id)
+        while (trial := self.begin()) is not None:
+            proposal = self.propose(trial, worker_id)
             if proposal is not None:
                 return proposal
+        return None
+
+    def begin(self) -> optuna.trial.Trial | None:
+        """Start a new trial that has no parameters yet, or return None where the sampler has nothing left to try."""
+        if not self._has_waiting() and self._asked.is_done(self._study):
+            return None
+        return self._study.ask()
+
+    def propose(
+        self, trial: optuna.trial.Trial, worker_id: str, check: Callable[[], None] = lambda: None
+    ) -> Proposal | None:
+        """Give a trial its chain; None where it was only to be answered or failed.
+
+        `check` is called between choosing and recording, and may raise: what a worker has not got must be left alone.
+        """
+        with warnings.catch_warnings():
+            # Optuna only warns where an enqueued value is out of range; `_proposal` fails that trial.
+            warnings.simplefilter("ignore", UserWarning)
+            for name, distribution in self.space.distributions.items():
+                if isinstance(distribution, IntDistribution):
+                    trial.suggest_int(name, distribution.low, distribution.high)
+                elif isinstance(distribution, CategoricalDistribution):
+                    trial.suggest_categorical(name, distribution.choices)
+        check()
+        return self._proposal(trial, worker_id)
 
     def wanted_stages(self) -> list[ChainSpec]:
         """Return chains that end in a TA which the sampler wants trained before the next trial."""
@@ -156,16 +177,9 @@ class ChainStudy:
             raise ValueError(f"study {self.name!r} was opened for reading")
         return self._sampler
 
-    def resume(self, number: int, worker_id: str) -> Proposal | None:
-        """Take up a trial whose worker is gone, in place; None where it could only be answered or failed."""
-        frozen = self._frozen(number)
-        trial = optuna.trial.Trial(self._study, frozen._trial_id)
-        for name, distribution in self.space.distributions.items():
-            if isinstance(distribution, IntDistribution):
-                trial.suggest_int(name, distribution.low, distribution.high)
-            elif isinstance(distribution, CategoricalDistribution):
-                trial.suggest_categorical(name, distribution.choices)
-        return self._proposal(trial, worker_id)
+    def resume(self, number: int, worker_id: str, check: Callable[[], None] = lambda: None) -> Proposal | None:
+        """Take up a trial whose worker is gone, in place; None and `check` as for `propose`."""
+        return self.propose(optuna.trial.Trial(self._study, self._frozen(number)._trial_id), worker_id, check)
 
     def _proposal(self, trial: optuna.trial.Trial, worker_id: str) -> Proposal | None:
         chain = self._known_chain(trial.params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from tasearch.domain.errors import StorageError
 from tasearch.stores.engine import hide_password
@@ -33,6 +33,9 @@ _HINTS = (
     (r"permission denied", "the user of --storage needs the right to create and write tables there"),
     (r"is not a database|malformed", "it is damaged or holds something else; choose another with --storage"),
 )
+
+DATABASE_ERRORS = (SQLAlchemyError,)
+"""What is raised where a database, or the way to it, fails."""
 
 
 def storage_error(error: DBAPIError, url: URL | str) -> StorageError:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, or_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, or_, select, update
 
 from tasearch.domain.errors import LeaseLostError
 from tasearch.stores.schema import LeaseTable
@@ -128,6 +128,13 @@ class LeaseRecords:
         """Give the work back unfinished, after an error if `failed`. Raises LeaseLostError."""
         failures = lease.failures + failed
         self._settle(lease, {"state": LeaseState.RELEASED, "owner": None, "leased_until": None, "failures": failures})
+
+    def forget(self, study_name: str, prefix: str) -> None:
+        """Remove the leases on all pieces of work whose names begin so, with what came out of them."""
+        query = delete(LeaseTable).where(
+            LeaseTable.study_name == study_name, LeaseTable.subject.startswith(prefix, autoescape=True)
+        )
+        write(self._engine, lambda connection: connection.execute(query), patience=self._patience)
 
     def find_many(self, study_name: str, subjects: Iterable[str]) -> dict[str, LeaseRow]:
         """Return the leases that there are on these pieces of work, by subject."""

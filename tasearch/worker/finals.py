@@ -25,7 +25,7 @@ from tasearch.stores.leases import Lease
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
 from tasearch.worker.progress import Progress
-from tasearch.worker.retries import PASSING_ERRORS, reason_of
+from tasearch.worker.retries import PASSING_ERRORS, is_of_the_work, reason_of
 from tasearch.worker.study_plan import StudyPlan
 
 _POLL_SECONDS = 0.5
@@ -168,9 +168,13 @@ class FinalsWorker:
             logger.debug("%s, replicate %d", row.arm, row.replicate, exc_info=True)
             self._again_or_failed(row, lease, reason_of(error))
             ended.append(False)
-        except BaseException:
-            self._give_back(lease)
-            raise
+        except BaseException as error:
+            if not isinstance(error, Exception) or not is_of_the_work(error):
+                self._give_back(lease)
+                raise
+            logger.debug("%s, replicate %d", row.arm, row.replicate, exc_info=True)
+            self._failed(row, lease, reason_of(error))
+            ended.append(False)
 
     def _claim(self, row: FinalRow) -> Lease | None:
         """Take a run of the finals; of one whose outcome is known only that is written down."""

@@ -30,8 +30,9 @@ from tasearch.worker.local_workers import LocalWorkers
 from tasearch.worker.opening import gap_opening_lines
 from tasearch.worker.progress import Display, Progress
 from tasearch.worker.same_code import check_code
-from tasearch.worker.session import Session, StageCounts, first_snapshot, study_config
+from tasearch.worker.session import Session, StageCounts, first_snapshot
 from tasearch.worker.signals import StopFlag
+from tasearch.worker.study_config import study_config
 from tasearch.worker.study_plan import StudyPlan
 
 ROLE = "gap"
@@ -186,11 +187,19 @@ class GapWorker(FinalsWorker):
         rows = planned_rows(chosen, replicates)
         self.finals.plan(name, rows)
         while True:
-            missing = [row for row in self._rows_of(ROUND) if row.val_accuracy is None]
+            present = self._rows_of(ROUND)
+            missing = [row for row in present if row.val_accuracy is None and row.failure is None]
             self._show(len(rows), len(rows) - len(missing))
             if not missing:
                 break
             self._train_some(missing)
+        failed = [row for row in present if row.failure is not None]
+        if failed:
+            raise StageFailedError(
+                f"{failed[0].arm}, replicate {failed[0].replicate}, cannot be trained: {failed[0].failure}",
+                hint="all else is trained and kept; the test set stays closed. Leave that model out (--tas), or change "
+                "how it is trained",
+            )
         self._open_test(rows)
 
     def _chosen_pairs(self, arms: list[GapArm]) -> dict[GapArm, Pair]:

@@ -21,7 +21,7 @@ from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Progress
-from tasearch.worker.retries import PASSING_ERRORS, reason_of, with_retries
+from tasearch.worker.retries import PASSING_ERRORS, is_of_the_work, reason_of, with_retries
 from tasearch.worker.rungs import WantedStages
 from tasearch.worker.search_clock import OutOfTime, SearchClock
 from tasearch.worker.study_plan import StudyPlan
@@ -173,12 +173,13 @@ class SearchWorker:
         name = f"{role}_val_accuracy"
         try:
             accuracies[name] = (yield from self._trained(spec, role, role)).val_accuracy
-        except StageFailedError as error:
-            if role == "teacher":
+        except Exception as error:
+            failed = isinstance(error, (StageFailedError, *PASSING_ERRORS)) or is_of_the_work(error)
+            if role == "teacher" or not failed:
                 raise
             accuracies[name] = None
             self.progress.update(stage=None)
-            self.progress.say(f"the student without distillation (NOKD) failed: {error.message}")
+            self.progress.say(f"the student without distillation (NOKD) failed: {reason_of(error)}")
 
     def _say_again(self, what: str, reason: str) -> None:
         self.progress.update(stage=None)
@@ -220,6 +221,11 @@ class SearchWorker:
         except PASSING_ERRORS as error:
             logger.debug("trial %d", trial.number, exc_info=True)
             self._again_or_failed(trial, reason_of(error))
+        except Exception as error:
+            if not is_of_the_work(error):
+                raise
+            logger.debug("trial %d", trial.number, exc_info=True)
+            self._failed(trial, reason_of(error))
 
     def _train_chain(self, trial: HeldTrial) -> Task:
         """Train what the trial's chain still needs, from the teacher down."""

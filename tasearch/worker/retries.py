@@ -8,11 +8,22 @@ from typing import TypeVar
 
 from tasearch.chain.tasks import Delivered, Need
 from tasearch.domain.errors import ArtifactError, StageFailedError, TasearchError
+from tasearch.search.storage import SEARCH_ERRORS
+from tasearch.stores.database_errors import DATABASE_ERRORS
+from tasearch.training.loop import InterruptedStage
 
 T = TypeVar("T")
 PASSING_ERRORS = (RuntimeError, MemoryError, OSError, ArtifactError)
 """A trial, a baseline or a run of the finals is tried again after these, `--max-retries` times."""
 logger = logging.getLogger(__name__)
+
+
+def is_of_the_work(error: Exception) -> bool:
+    """Whether an error came from what was carried out, a user's net for example: no other try would end otherwise.
+
+    Not a signal, a lease that is lost, or a store that failed: these are about the worker.
+    """
+    return not isinstance(error, (TasearchError, InterruptedStage, *DATABASE_ERRORS, *SEARCH_ERRORS))
 
 
 def reason_of(error: BaseException) -> str:

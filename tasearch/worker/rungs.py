@@ -11,7 +11,7 @@ from tasearch.domain.result import StageResult
 from tasearch.domain.spec import ChainSpec, StageSpec
 from tasearch.search.study import ChainStudy
 from tasearch.stores.stages import StageRecords, StageState
-from tasearch.worker.retries import PASSING_ERRORS, reason_of
+from tasearch.worker.retries import PASSING_ERRORS, is_of_the_work, reason_of
 from tasearch.worker.study_plan import StudyPlan
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,9 @@ class WantedStages:
         try:
             result = yield from self._train(spec, "rung")
             self._study.record_stage(chain, result.val_accuracy)
-        except (StageFailedError, *PASSING_ERRORS) as error:
+        except Exception as error:
+            if not isinstance(error, (StageFailedError, *PASSING_ERRORS)) and not is_of_the_work(error):
+                raise
             logger.debug("stage %s", spec.label, exc_info=True)
             self._study.record_stage(chain, 0.0, reason_of(error))
         finally:

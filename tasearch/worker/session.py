@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tasearch.chain.control import LEASE_SECONDS, Stores, Watcher
 from tasearch.chain.run import StageRunner
 from tasearch.config.settings import Settings
@@ -19,7 +17,7 @@ from tasearch.data.dataset import Dataset
 from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
 from tasearch.domain.fingerprint import plain
-from tasearch.search.storage import close_storage, open_storage
+from tasearch.search.storage import Storage, close_storage, is_stored, open_storage
 from tasearch.search.study import ChainStudy
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.checkpoints import CheckpointStore
@@ -32,10 +30,10 @@ from tasearch.stores.records import Records, open_records
 from tasearch.stores.shared_artifacts import check_shared
 from tasearch.stores.stop_requests import stop_watch
 from tasearch.stores.transactions import create_tables
+from tasearch.stores.turns import turn
 from tasearch.training.device import configure, environment, resolve_device
 from tasearch.training.loop import InterruptedStage
 from tasearch.training.precision import faster_precision
-from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
@@ -52,8 +50,10 @@ from tasearch.worker.same_code import check_code
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
 from tasearch.worker.stored_study import data_request
+from tasearch.worker.study_config import study_config
 from tasearch.worker.study_plan import StudyPlan, build_plan, check_names
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
+from tasearch.worker.trials import forget_trials
 
 _GO_ON = "the same command then goes on where this one stopped"
 LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
@@ -260,12 +260,22 @@ class Session:
         name = self.plan.study_name
         storage = create_tables(lambda: open_storage(url_text(self.url), engine_kwargs(self.url), tune), self.url)
         try:
-            return ChainStudy(storage, name, self.plan.space, self.plan.sampler(), self.plan.pruner())
+            if not is_stored(storage, name):
+                # One worker at a time, so that nobody has trials before what is left of deleted ones has gone.
+                with turn(records.studies, name, current_owner()):
+                    if not is_stored(storage, name):
+                        forget_trials(records, name)
+                        return self._chain_study(storage)
+            return self._chain_study(storage)
         except ConfigError:
             close_storage(storage)
             if not records.stages.stages_of(name):
                 records.studies.delete(name)
             raise
+
+    def _chain_study(self, storage: Storage) -> ChainStudy:
+        plan = self.plan
+        return ChainStudy(storage, plan.study_name, plan.space, plan.sampler(), plan.pruner())
 
     def _load(self, data_dir: Path) -> Dataset:
         request = data_request(self.settings, data_dir, self.device, self._objects)
@@ -346,33 +356,6 @@ def database_url(settings: Settings) -> str:
     if home.root.exists():
         parse_storage_url(home.default_storage_url)
     return home.default_storage_url
-
-
-def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: Settings) -> dict[str, Any]:
-    """Return what the report needs to know of a study without loading data, models or torch; `said`: in the call."""
-    data, recipe = plan.stages.data, plan.stages.recipe
-    return {
-        "settings": plan.settings.model_dump(mode="json", exclude={"storage", "home", "artifacts", "data_dir"}),
-        "recipe": {**plain(recipe), **_unusual(plan)},
-        "data": plain(data),
-        "num_test": dataset.num_test,
-        "test_hash": plan.test_hash,
-        "class_names": list(dataset.class_names),
-        "class_counts": plain(dataset.class_counts),
-        "data_remarks": list(dataset.remarks),
-        "capacities": plain(plan.capacities),
-        "environment": plain(environment(device)),
-        "command": command_of(said, plan.study_name, plan.precision),
-        "num_finalists": plan.num_finalists,
-        "scratch": {name: plan.stages.from_labels(name).fingerprint for name in plan.capacities},
-    }
-
-
-def _unusual(plan: StudyPlan) -> dict[str, Any]:
-    """Return what of a study's training is neither the student's recipe nor as by default."""
-    others, reduction = plan.stages.other_recipes, plan.stages.kl_reduction
-    found: dict[str, Any] = {} if reduction == "batchmean" else {"kl_reduction": reduction}
-    return found | ({"other_recipes": plain(others)} if others else {})
 
 
 def first_snapshot(plan: StudyPlan) -> Snapshot:

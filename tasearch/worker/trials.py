@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tasearch.chain.control import LEASE_SECONDS
@@ -66,23 +67,51 @@ class TrialDesk:
             return None
         with turn(self._records.studies, self._study.name, self._worker_id, poll) as mine:
             for number, row in self._left_behind():
+                if row is None and 0 < budget < self._study.num_counted():
+                    # Nobody ever had it: the answer to its creation was lost, and another was created in its place.
+                    self._study.tell_pruned(number, BEYOND_BUDGET)
+                    continue
                 taken = self._adopt(number, row)
                 if taken is not None:
                     return taken
             # Renewed: whatever came before may have taken long.
             while mine.renew() and self._study.num_counted() < budget:
                 self._study.requeue_stopped()
-                proposal = self._study.ask(self._worker_id)
-                if proposal is None:
+                trial = self._study.begin()
+                if trial is None:
                     return None
+                # Before anything is written about it: whoever holds the lease says what becomes of a trial.
+                lease = self._claim(trial.number)
+                if lease is None:
+                    continue
                 if not mine.is_held() and self._study.num_counted() > budget:
                     # This process stood still and somebody else has taken the last trial of the budget.
-                    self._study.tell_pruned(proposal.number, BEYOND_BUDGET)
+                    self._end_unheld(lease, trial.number, BEYOND_BUDGET)
                     return None
-                lease = self._claim(proposal.number)
-                if lease is not None:
-                    return self._holding(proposal, lease)
+                taken = self._proposed(lease, partial(self._study.propose, trial, self._worker_id))
+                if taken is not None:
+                    return taken
         return None
+
+    def _end_unheld(self, lease: Lease, number: int, reason: str) -> None:
+        """Record a trial that this worker has claimed and not begun."""
+        outcome = {"state": "pruned", "reason": reason}
+        with contextlib.suppress(LeaseLostError):
+            self._records.leases.end(lease, outcome)
+            self._tell(number, outcome)
+
+    def _proposed(self, lease: Lease, propose: Callable[[Callable[[], None]], Proposal | None]) -> HeldTrial | None:
+        """Return a claimed trial with its chain; None where it was only answered or failed, or the lease is lost."""
+        try:
+            proposal = propose(lambda: self._records.leases.renew(lease, self._lease_seconds))
+        except LeaseLostError:
+            # Choosing took longer than the lease: the trial is another worker's by now.
+            return None
+        if proposal is None:
+            with contextlib.suppress(LeaseLostError):
+                self._records.leases.release(lease)
+            return None
+        return self._holding(proposal, lease)
 
     def complete(self, trial: HeldTrial, val_accuracy: float, attrs: Mapping[str, Any]) -> None:
         """Record a completed trial. Raises LeaseLostError where another worker has it by now."""
@@ -131,11 +160,7 @@ class TrialDesk:
         lease = self._claim(number, dead_owner=row.owner if row is not None and self._is_dead(row.owner) else None)
         if lease is None:
             return None
-        proposal = self._study.resume(number, self._worker_id)
-        if proposal is None:
-            self._records.leases.release(lease)
-            return None
-        return self._holding(proposal, lease)
+        return self._proposed(lease, partial(self._study.resume, number, self._worker_id))
 
     def _claim(self, number: int, dead_owner: str | None = None) -> Lease | None:
         dead = () if dead_owner is None else (dead_owner,)
@@ -167,5 +192,13 @@ class TrialDesk:
             self._study.tell_failed(number, outcome["reason"])
 
 
+def forget_trials(records: Records, study_name: str) -> None:
+    """Remove what is known of trials that Optuna has no more: others will have their numbers."""
+    records.leases.forget(study_name, _SUBJECT)
+
+
+_SUBJECT = "trial "
+
+
 def _subject(number: int) -> str:
-    return f"trial {number}"
+    return f"{_SUBJECT}{number}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from tasearch.cli.main import main
@@ -162,3 +163,14 @@ def test_an_unknown_study_is_refused(optimize: Study, delete: Delete) -> None:
     code, _, err = delete("--yes", name="pts")
     assert code == 2
     assert "did you mean `pets`" in err
+
+
+def test_what_is_left_of_trials_that_are_gone_says_nothing_about_new_ones(optimize: Study, tmp_path: Path) -> None:
+    """As after a deletion that was killed half-way, or one by Optuna's own command."""
+    first = optimize("--trials", "4", "--sampler", "random", "--scope", "stage")
+    accuracies = {row["chain"]: row["val_accuracy"] for row in first["ranking"]}
+    with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
+        connection.execute("UPDATE tasearch_leases SET outcome = replace(outcome, '\"complete\"', '\"failed\"')")
+    optuna.delete_study(study_name="pets", storage=f"sqlite:///{tmp_path / 'home' / 'studies.db'}")
+    again = optimize("--trials", "4", "--sampler", "random", "--scope", "stage")
+    assert {row["chain"]: row["val_accuracy"] for row in again["ranking"]} == accuracies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,31 @@ def test_a_given_teacher_and_own_nets_from_search_to_export(
     assert main(["export", *home, "--format", "safetensors", "--out", str(tmp_path / "out"), "-q"]) == 0
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
     assert facts["normalisation"]["mean"] == pytest.approx([0.485, 0.456, 0.406])
+
+
+BREAKS = ("--teacher", "tests.nets:large", "--student", "tests.nets:small", "--tas", "tests.nets:breaks")
+
+
+def test_a_net_that_raises_in_training_fails_its_trials_and_nothing_else(
+    optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = optimize(*BREAKS, "--sampler", "random", "--temperatures", "4", "--kd-weights", "0.9", "--trials", "2")
+    assert [row["chain"].count(">") for row in answer["ranking"]] == [1]
+    with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
+        [(reason,)] = connection.execute(
+            "SELECT value_json FROM trial_user_attributes WHERE key = 'failure'"
+        ).fetchall()
+    assert json.loads(reason) == "ValueError: more than two images"
+    assert main(["worker", "--study-name", "pets", "--home", str(tmp_path / "home"), "-q"]) == 0
+
+
+def test_a_measurement_of_the_gap_with_such_a_net_ends_and_says_which(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = "--epochs 1 --batch-size 16 --threads 1 --replicates 1 --precision float32 --limit-train 36"
+    where = ["--dataset", f"folder:{images}", "--home", str(tmp_path / "home"), "-q"]
+    for _ in range(2):
+        assert main(["gap", "--vary", "ta", *BREAKS, *budget.split(), *where]) == 1
+        error = capsys.readouterr().err
+        assert "tests.nets:breaks" in error
+        assert "cannot be trained: ValueError: more than two images" in error

@@ -62,3 +62,11 @@ def test_chains_that_were_stopped_are_queued_once_however_often_it_is_asked() ->
     assert study.ask("worker") is not None
     study.requeue_stopped()
     assert [row.state for row in study.rows()].count(TrialState.WAITING) == 1
+
+
+def test_a_study_whose_maker_died_before_it_was_marked_is_marked_by_whoever_comes_next() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    optuna.create_study(storage=storage, study_name="study", direction="maximize")
+    study = open_study(SPACE, "tpe", storage=storage)
+    assert study.ask("worker") is not None
+    assert open_study(SPACE, "tpe", storage=storage).rows()

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import Trial
 
 from tasearch.domain.errors import LeaseLostError
 from tasearch.domain.result import TrialState
@@ -14,7 +15,7 @@ from tasearch.search.study import ChainStudy, Proposal
 from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.turns import turn
-from tasearch.worker.trials import HeldTrial, TrialDesk
+from tasearch.worker.trials import HeldTrial, TrialDesk, forget_trials
 from tests.unit.search.test_space import make_space
 
 BUDGET = 3
@@ -157,15 +158,15 @@ def test_a_worker_that_stood_still_in_its_turn_does_not_exceed_the_budget(
 ) -> None:
     """Another one took the turn, and the last trial, between the look at the budget and Optuna's new trial."""
     slow, quick = place.desk("far:1:x"), place.desk("far:2:y")
-    ask = slow._study.ask
+    begin = slow._study.begin
 
-    def ask_late(worker_id: str) -> Proposal | None:
-        monkeypatch.setattr(slow._study, "ask", ask)
+    def begin_late() -> Trial | None:
+        monkeypatch.setattr(slow._study, "begin", begin)
         place.records.studies.update_attrs("s", {"turn": {"owner": "far:1:x", "until": 0.0}})
         assert quick.take(1) is not None
-        return ask(worker_id)
+        return begin()
 
-    monkeypatch.setattr(slow._study, "ask", ask_late)
+    monkeypatch.setattr(slow._study, "begin", begin_late)
     assert slow.take(1) is None
     assert place.study().num_counted() == 1
 
@@ -177,3 +178,43 @@ def test_what_was_one_too_many_comes_again_with_a_larger_budget(place: Place) ->
     study.tell_pruned(asked.number, BEYOND_BUDGET)
     again = taken(place.desk("far:2:y"))
     assert (again.number, again.chain) == (1, asked.chain)
+
+
+def test_a_worker_that_stood_still_while_it_chose_a_chain_leaves_the_trial_to_whoever_has_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = place.desk("far:1:x", lease_seconds=-1.0), place.desk("far:2:y")
+    propose, adopted = slow._study.propose, list[HeldTrial]()
+
+    def propose_late(trial: Trial, worker_id: str, check: Callable[[], None]) -> Proposal | None:
+        def checked() -> None:
+            if not adopted:
+                place.records.studies.update_attrs("s", {"turn": {"owner": "far:1:x", "until": 0.0}})
+                adopted.append(taken(quick))
+            check()
+
+        return propose(trial, worker_id, checked)
+
+    monkeypatch.setattr(slow._study, "propose", propose_late)
+    slow.take(1)
+    quick.complete(adopted[0], 0.5, {})
+    row = place.study().rows()[adopted[0].number]
+    assert (row.chain, row.val_accuracy, row.duplicate_of) == (adopted[0].chain, 0.5, None)
+
+
+def test_a_trial_that_was_created_twice_does_not_exceed_the_budget(place: Place) -> None:
+    """As where the answer to its creation is lost: nobody has a lease on the first one."""
+    study = place.study()
+    assert study.begin() is not None
+    assert study.begin() is not None
+    desk = place.desk()
+    assert taken(desk, budget=1).number == 1
+    assert desk.take(1) is None
+    assert place.study().num_counted() == 1
+
+
+def test_outcomes_of_trials_that_optuna_has_no_more_are_forgotten(place: Place) -> None:
+    desk = place.desk()
+    desk.complete(taken(desk), 0.5, {})
+    forget_trials(place.records, "s")
+    assert place.records.leases.find_many("s", ["trial 0"]) == {}
