@@ -86,6 +86,11 @@ def choose_study(records: Records, study_name: str | None) -> StudyRow:
     return newest_study(records)
 
 
+def study_at_work(records: Records, study_name: str | None) -> StudyRow:
+    """Return the named study, a measurement of `tasearch gap` too, or the newest search. Raises ConfigError."""
+    return newest_study(records) if study_name is None else find_study(records, study_name)
+
+
 def named_study(argument: str | None, settings: Settings) -> str | None:
     """Return the study that a command names as its argument or with --study-name. Raises ConfigError for two."""
     if argument is not None and settings.study_name not in (None, argument):

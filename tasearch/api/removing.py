@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasearch.api.existing import choose_study, existing_url, named_where, open_existing
+from tasearch.api.existing import existing_url, named_where, open_existing, study_at_work
 from tasearch.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def stop_study(
     from tasearch.worker.stopping import stop_workers
 
     with open_existing(existing_url(named_where(home, storage, study_name))) as records:
-        return stop_workers(records, choose_study(records, study_name).study_name, wait_seconds)
+        return stop_workers(records, study_at_work(records, study_name).study_name, wait_seconds)
 
 
 def delete_study(

@@ -31,14 +31,14 @@ def command(
     They notice within seconds and end as after SIGTERM, with exit code 143. Workers that start later are not concerned:
     `tasearch optimize` goes on from there. Exit code 1 where some are still at work when waiting ends.
     """
-    from tasearch.api.existing import choose_study, existing_url, named_study, open_existing
+    from tasearch.api.existing import existing_url, named_study, open_existing, study_at_work
     from tasearch.report.wording import plural, printable
     from tasearch.worker.stopping import stop_workers, worker_label
 
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
     where = location_from(flags)
     with open_existing(existing_url(where)) as records:
-        study_name = choose_study(records, named_study(name, where)).study_name
+        study_name = study_at_work(records, named_study(name, where)).study_name
         found = stop_workers(records, study_name, wait_seconds)
     if as_json:
         print_json({"study_name": study_name, "ended": list(found.ended), "left": list(found.left)})

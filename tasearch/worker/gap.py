@@ -22,6 +22,7 @@ from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import Records, open_records
 from tasearch.stores.shared_artifacts import check_shared
+from tasearch.stores.stop_requests import stop_watch
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker
@@ -153,6 +154,7 @@ class GapSession(Session):
             worker_id=worker_id,
             display=self.display,
             stop=self.stop,
+            is_stopped=stop_watch(records.engine, plan.study_name, self._began),
         )
         keeper = LeaseKeeper(LEASE_SECONDS / 4)
         try:

@@ -14,6 +14,9 @@ from tasearch.stores.hurry import hurry, no_hurry
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOPPING = b"\nstopping after this step; once more ends at once\n"
+_TOO_LONG = b"something does not answer: ended at once, the same command goes on\n"
+MOST_SECONDS = 9.0
+"""After a first signal; ten are promised."""
 _SHOW_CURSOR = b"\x1b[?25h"
 """The live display hides the cursor; a process that ends at once must bring it back."""
 
@@ -44,7 +47,7 @@ class StopFlag:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a StopFlag while the block runs; a second one ends the process.
+    """Turn SIGINT and SIGTERM into a StopFlag while the block runs; a second one, or `MOST_SECONDS`, end the process.
 
     Until the flag is watched (data are loaded, nothing is under way) the first one raises KeyboardInterrupt.
     """
@@ -60,7 +63,7 @@ def stop_on_signals() -> Iterator[StopFlag]:
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), _STOPPING)
 
-    with _end_at_the_second():
+    with _end_in_time():
         before = {number: signal.signal(number, handle) for number in _SIGNALS}
         try:
             yield flag
@@ -71,31 +74,44 @@ def stop_on_signals() -> Iterator[StopFlag]:
 
 
 @contextmanager
-def _end_at_the_second() -> Iterator[None]:
-    """End the process at the second signal, counted where it arrives.
+def _end_in_time() -> Iterator[None]:
+    """End the process at the second signal, or some seconds after the first, counted where they arrive.
 
     Python runs handlers between bytecodes of the main thread and merges signals that came during one long call, in
-    torch or in a database's driver; the bytes of its wakeup descriptor are written at once, one for each.
+    torch or in a database's driver; the bytes of its wakeup descriptor are written at once, one for each. A database
+    that stands still can hold that thread for longer than anybody waits.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    left = threading.Event()
+
+    def end(signum: int) -> None:
+        # Nothing is lost: a stage is only ever recorded after its bytes are stored.
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+        os._exit(128 + signum)
+
+    def wait_for_end(signum: int) -> None:
+        if not left.wait(MOST_SECONDS):
+            os.write(2, _TOO_LONG)
+            end(signum)
 
     def count() -> None:
         seen = 0
         while byte := os.read(reader, 1):
             seen += byte[0] in _SIGNALS
             if seen == 2:
-                # Nothing is lost: a stage is only ever recorded after its bytes are stored.
-                if sys.stderr.isatty():
-                    os.write(sys.stderr.fileno(), _SHOW_CURSOR)
-                os._exit(128 + byte[0])
+                end(byte[0])
+            elif byte[0] in _SIGNALS:
+                threading.Thread(target=wait_for_end, args=(byte[0],), name="end in time", daemon=True).start()
 
     counter = threading.Thread(target=count, name="second signal", daemon=True)
     counter.start()
     try:
         yield
     finally:
+        left.set()
         signal.set_wakeup_fd(before)
         os.close(writer)
         counter.join()

@@ -78,3 +78,15 @@ def test_two_names_are_refused(optimize: Study, stop: list[str], capsys: pytest.
     optimize("--trials", "1")
     assert main([*stop, "--study-name", "birds"]) == 2
     assert "two studies are named: 'pets' and, by --study-name, 'birds'" in capsys.readouterr().err
+
+
+def test_a_measurement_of_the_gap_is_stopped_alike(
+    images: Path, stop: list[str], stopping: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = "--epochs 1 --batch-size 16 --threads 1 --replicates 1 --precision float32 --limit-train 36"
+    where = ["--dataset", f"folder:{images}", "--home", str(tmp_path / "home"), "--study-name", "pets"]
+    gap = ["gap", "--vary", "student", "--teacher", "plain6", "--student", "plain2", *budget.split(), *where]
+    assert main(gap) == 143
+    assert "study pets was stopped (`tasearch stop`)" in capsys.readouterr().err
+    assert stopping == [1]
+    assert main(gap) == 0

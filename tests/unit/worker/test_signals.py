@@ -66,3 +66,22 @@ def test_a_second_signal_ends_the_process_even_during_one_long_call(gap: float) 
         time.sleep(gap)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
+
+
+def test_what_does_not_answer_is_not_waited_for_after_a_signal() -> None:
+    script = (
+        "import hashlib\n"
+        "from tasearch.worker import signals\n"
+        "signals.MOST_SECONDS = 1.0\n"
+        "with signals.stop_on_signals() as flag:\n"
+        "    flag.is_watched = True\n"
+        "    print('ready', flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert b"ended at once" in process.stderr.read()
