@@ -19,7 +19,7 @@ from tasearch.stores.leases import LeaseState
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
 from tasearch.stores.schema import VERSION_TABLE, LeaseTable, StageTable, StudyTable
-from tasearch.stores.shared_artifacts import database_name, marks_of, place_of, token_of
+from tasearch.stores.shared_artifacts import database_ids, marks_of, place_of, token_of
 from tasearch.stores.stage_needs import recorded_artifacts
 from tasearch.stores.stages import StageState
 from tasearch.stores.transactions import epoch_now, read, write
@@ -179,7 +179,7 @@ def _sqlite(engine: Engine) -> list[Finding]:
 def _marks(records: Records, artifacts: ArtifactStore) -> list[Finding]:
     """Return which studies keep their artifacts elsewhere, and who else uses this location."""
     marks = marks_of(artifacts)
-    here, tokens = database_name(records.engine.url), {mark.token for mark in marks}
+    here, tokens = database_ids(records), {mark.token for mark in marks}
     studies = {token_of(study.attrs): study for study in records.studies.list_all()}
     elsewhere = [
         wrong(
@@ -193,7 +193,7 @@ def _marks(records: Records, artifacts: ArtifactStore) -> list[Finding]:
     others = [
         note("artifacts", f"{artifacts.location} also serves study {mark.study_name!r} of database {mark.database}")
         for mark in marks
-        if mark.token not in studies and mark.database != here
+        if mark.token not in studies and mark.database_id not in here
     ]
     return [*elsewhere, *others]
 

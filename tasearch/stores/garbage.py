@@ -18,7 +18,7 @@ from tasearch.stores.files import abandoned
 from tasearch.stores.home import Home
 from tasearch.stores.logit_tables import discard_table, idle_tables
 from tasearch.stores.records import Records
-from tasearch.stores.shared_artifacts import Mark, database_name, marks_of, token_of
+from tasearch.stores.shared_artifacts import Mark, database_ids, marks_of, token_of
 from tasearch.stores.stage_needs import (
     UnneededStage,
     recorded_artifacts,
@@ -143,7 +143,7 @@ def _unneeded_files(
 
 def _marks(records: Records, artifacts: ArtifactStore, forget: Collection[str]) -> tuple[list[Mark], list[Mark]]:
     """Return the marks that may go, and those of other databases."""
-    now, here = artifacts.clock(), database_name(records.engine.url)
+    now, here = artifacts.clock(), database_ids(records)
     # The marks first: one that is recorded after they were listed is young.
     marks = marks_of(artifacts)
     ours = {token_of(study.attrs) for study in records.studies.list_all()}
@@ -153,9 +153,10 @@ def _marks(records: Records, artifacts: ArtifactStore, forget: Collection[str]) 
             hint="say with --artifacts where the workers keep them",
         )
     unknown = [mark for mark in marks if mark.token not in ours]
-    foreign = [mark for mark in unknown if mark.database != here]
+    # Not by its address: another database may have had that, or have it in another network.
+    foreign = [mark for mark in unknown if mark.database_id not in here]
     others = [mark for mark in foreign if mark.study_name not in forget]
-    stale = [mark for mark in unknown if mark.database == here and now - mark.modified > GRACE_SECONDS]
+    stale = [mark for mark in unknown if mark.database_id in here and now - mark.modified > GRACE_SECONDS]
     return [*stale, *(mark for mark in foreign if mark not in others)], others
 
 

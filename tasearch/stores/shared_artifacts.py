@@ -25,6 +25,9 @@ from tasearch.stores.records import Records
 logger = logging.getLogger(__name__)
 
 _KEY = "artifact_mark"
+_DATABASE = "database_id"
+"""Attr of a study: what tells its database from others, of the same address too. All of a database have the same, but
+for those that began at the same moment in an empty one."""
 _FRESH_SECONDS = 60.0
 """A worker that was heard of less than this long ago is taken for alive."""
 
@@ -37,6 +40,8 @@ class Mark:
     study_name: str
     database: str
     """`database_name` of the study's database."""
+    database_id: str
+    """Of `database_ids`, empty where an older version left it."""
     modified: float
     """When it was left: seconds since 1970 by the clock of the location."""
 
@@ -61,11 +66,13 @@ def check_shared(
         if mark is not None and joins:
             raise _elsewhere(study_name, mark["location"], artifacts.place)
         token = secrets.token_hex(16)
+        database_id = row.attrs.get(_DATABASE) or min(database_ids(records), default=secrets.token_hex(8))
         # The note first: a mark that is recorded can be found.
-        artifacts.write_note(token, _note(study_name, database_name(records.engine.url)))
+        artifacts.write_note(token, _note(study_name, database_name(records.engine.url), database_id))
         old = None if mark is None else mark["token"]
         try:
-            moved = _moved(records, study_name, old, {"token": token, "location": artifacts.place}, owner)
+            new = {"token": token, "location": artifacts.place}
+            moved = _moved(records, study_name, old, new, owner, database_id)
         except BaseException:
             artifacts.remove_note(token)
             raise
@@ -89,11 +96,26 @@ def marks_of(artifacts: ArtifactStore) -> list[Mark]:
         try:
             content = json.loads(note.text)
             study_name, database = str(content["study_name"]), str(content["database"])
+            database_id = str(content.get("database_id", ""))
         except (ValueError, TypeError, KeyError):
             # Somebody else's file: unknown, so that nothing here is taken for unused.
-            study_name = database = "?"
-        found.append(Mark(token=note.name, study_name=study_name, database=database, modified=note.modified))
+            study_name, database, database_id = "?", "?", ""
+        found.append(
+            Mark(
+                token=note.name,
+                study_name=study_name,
+                database=database,
+                database_id=database_id,
+                modified=note.modified,
+            )
+        )
     return found
+
+
+def database_ids(records: Records) -> frozenset[str]:
+    """Return what this database is known as in marks: whatever has another id is another one's."""
+    found = {study.attrs.get(_DATABASE) for study in records.studies.list_all()}
+    return frozenset(str(one) for one in found if one)
 
 
 def token_of(attrs: dict[str, Any]) -> str | None:
@@ -116,8 +138,8 @@ def database_name(url: URL | str) -> str:
     return hide_password(bare)
 
 
-def _note(study_name: str, database: str) -> str:
-    return json.dumps({"study_name": study_name, "database": database})
+def _note(study_name: str, database: str, database_id: str) -> str:
+    return json.dumps({"study_name": study_name, "database": database, "database_id": database_id})
 
 
 def _seen(attrs: dict[str, Any], owner: str, now: float) -> dict[str, Any]:
@@ -129,7 +151,9 @@ def _seen(attrs: dict[str, Any], owner: str, now: float) -> dict[str, Any]:
     return attrs | {_KEY: mark | {"joined": fresh | {owner: now}}}
 
 
-def _moved(records: Records, study_name: str, old: str | None, new: dict[str, str], owner: str) -> bool:
+def _moved(
+    records: Records, study_name: str, old: str | None, new: dict[str, str], owner: str, database_id: str
+) -> bool:
     """Replace the mark `old`; False where another worker has been first. Raises StorageError where others live."""
     alive = [
         worker
@@ -146,7 +170,7 @@ def _moved(records: Records, study_name: str, old: str | None, new: dict[str, st
             others = [*alive, *(name for name in joined if not is_known_dead(name))]
             if others:
                 raise _not_shared(study_name, mark["location"], new["location"], others[0])
-        return attrs | {_KEY: new | {"joined": {owner: now}}}
+        return attrs | {_DATABASE: database_id, _KEY: new | {"joined": {owner: now}}}
 
     return bool(records.studies.edit_attrs(study_name, edit)[_KEY]["token"] == new["token"])
 

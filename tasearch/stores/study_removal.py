@@ -20,7 +20,7 @@ from tasearch.stores.checkpoints import checkpoint_files
 from tasearch.stores.home import Home
 from tasearch.stores.records import Records
 from tasearch.stores.schema import StageTable
-from tasearch.stores.shared_artifacts import Mark, database_name, marks_of, place_of, token_of
+from tasearch.stores.shared_artifacts import Mark, database_ids, marks_of, place_of, token_of
 from tasearch.stores.stage_needs import UnneededStage, recorded_artifacts, remove_stages, stages_of_study
 from tasearch.stores.studies import StudyRow
 from tasearch.stores.transactions import read
@@ -107,7 +107,7 @@ def _weights(
     records: Records, artifacts: ArtifactStore, study: StudyRow, stages: Collection[UnneededStage]
 ) -> tuple[list[StoredFile], list[Mark]]:
     """Return the weights of stages, and the studies of other databases because of which they stay."""
-    marks, here = marks_of(artifacts), database_name(records.engine.url)
+    marks, here = marks_of(artifacts), database_ids(records)
     ours = {token_of(row.attrs) for row in records.studies.list_all()}
     if not any(mark.token == token_of(study.attrs) for mark in marks):
         raise StorageError(
@@ -115,7 +115,7 @@ def _weights(
             hint="say that place with --artifacts, or --keep-weights to leave them where they are",
         )
     # A mark of this database that no study has is of one that is gone.
-    others = [mark for mark in marks if mark.token not in ours and mark.database != here]
+    others = [mark for mark in marks if mark.token not in ours and mark.database_id not in here]
     gone = {stage.fingerprint for stage in stages}
     own = set(_artifacts_of(records.engine, gone).values()) - recorded_artifacts(records.engine, without=gone).keys()
     return [] if others else [file for file in artifacts.files() if file.artifact_id in own], others

@@ -24,6 +24,7 @@ from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.leases import Lease
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.records import Records
+from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Progress
 from tasearch.worker.retries import PASSING_ERRORS, is_of_the_work, reason_of
 from tasearch.worker.study_plan import StudyPlan
@@ -35,6 +36,10 @@ logger = logging.getLogger(__name__)
 def expected_finals(plan: StudyPlan) -> int:
     """Return how many runs the finals take at least: finalists, BLKD and NOKD on the replicates of the first look."""
     return (plan.num_finalists + 2) * plan.settings.replicates
+
+
+class LostRun(InterruptedStage):
+    """Another worker has taken over a run of the finals: this one leaves it alone."""
 
 
 class FinalsWorker:
@@ -159,7 +164,7 @@ class FinalsWorker:
             ended.append(True)
         except StageBusyError:
             self._give_back(lease)
-        except LeaseLostError:
+        except (LeaseLostError, LostRun):
             ended.append(False)
         except StageFailedError as error:
             self._failed(row, lease, error.message)
@@ -218,10 +223,18 @@ class FinalsWorker:
 
     def _train(self, row: FinalRow, lease: Lease) -> Task:
         specs = self._specs(row)
-        with self._keeper.hold(lambda: self.records.leases.renew(lease, LEASE_SECONDS)):
+        with self._keeper.hold(lambda: self.records.leases.renew(lease, LEASE_SECONDS)) as held:
+
+            def check() -> None:
+                try:
+                    held.check()
+                except LeaseLostError as error:
+                    raise LostRun from error
+
             for spec in specs:
+                check()
                 self.records.stages.link(self.plan.study_name, spec.fingerprint, "final")
-                result = (yield Need(spec=spec, wait=False)).result
+                result = (yield Need(spec=spec, wait=False, poll=check)).result
         outcome = {"fingerprint": specs[-1].fingerprint, "val_accuracy": result.val_accuracy}
         self.records.leases.end(lease, outcome)
         self._record(row, outcome)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from tasearch.stores.home import Home
 from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.records import Records
 from tasearch.stores.schema import StageTable
-from tasearch.stores.shared_artifacts import check_shared
+from tasearch.stores.shared_artifacts import check_shared, database_name
 from tasearch.stores.stages import StageState
 from tests.contract.examples import final, result_of, stage
 
@@ -218,6 +219,19 @@ def test_the_mark_of_a_deleted_study_goes(
     remove_garbage(records, artifacts, home, found)
     assert len(artifacts.notes()) == 1
     check_shared(records, "pets", artifacts, "someone:2:2")
+
+
+def test_weights_of_a_database_that_had_the_same_address_are_left_alone(
+    records: Records, artifacts: ArtifactStore, home: Home, hours_later: Later
+) -> None:
+    theirs, address = artifacts.put(b"theirs"), database_name(records.engine.url)
+    artifacts.write_note("a" * 32, json.dumps({"study_name": "old", "database": address, "database_id": "of-old"}))
+    records.studies.create("new", {}, {}, {})
+    check_shared(records, "new", artifacts, "someone:1:1")
+    hours_later()
+    found = find_garbage(records, artifacts, home)
+    assert ([mark.study_name for mark in found.others], found.artifacts, found.marks) == (["old"], (), ())
+    assert artifacts.exists(theirs)
 
 
 def test_a_location_that_no_study_keeps_its_artifacts_at_is_refused(
