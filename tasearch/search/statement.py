@@ -142,7 +142,7 @@ def _range(interval: Interval) -> str:
     n = f"n = {_count(interval.n, 'replicate')}"
     if interval.low is None or interval.high is None:
         return f"no interval, {n}"
-    return f"95% CI [{100 * interval.low:.1f}, {100 * interval.high:.1f}], {n}"
+    return f"95% CI [{100 * interval.low:z.1f}, {100 * interval.high:z.1f}], {n}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -151,4 +151,4 @@ def _count(number: int, noun: str) -> str:
 
 def signed_points(fraction: float) -> str:
     """Return a difference of accuracies in percentage points with its sign: +0.9."""
-    return f"{100 * fraction:+.1f}"
+    return f"{100 * fraction:+z.1f}"

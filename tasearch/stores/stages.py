@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, or_, select, update
@@ -18,7 +18,7 @@ from tasearch.domain.errors import LeaseLostError
 from tasearch.domain.result import Environment, EpochResult, StageResult
 from tasearch.domain.spec import StageSpec
 from tasearch.stores.schema import StageTable, StudyStageTable
-from tasearch.stores.transactions import PATIENCE_SECONDS, epoch_now, insert_into, inserted, read, write
+from tasearch.stores.transactions import PATIENCE_SECONDS, epoch_now, insert_into, inserted, read, utc_now, write
 
 _CHUNK = 500
 """Most values in one IN list; old SQLite allows 999 parameters."""
@@ -168,9 +168,8 @@ class StageRecords:
             "seconds": result.seconds,
             "environment": result.environment,
             "failure": None,
-            "finished_at": datetime.now(UTC),
         }
-        self._settle(claim, values)
+        self._settle(claim, values, finishes=True)
 
     def release(self, claim: StageClaim) -> None:
         """Give the stage back unfinished, for anyone to claim. Raises LeaseLostError."""
@@ -183,9 +182,8 @@ class StageRecords:
             "leased_until": None,
             # PostgreSQL stores no NUL.
             "failure": reason.replace("\x00", ""),
-            "finished_at": datetime.now(UTC),
         }
-        self._settle(claim, values)
+        self._settle(claim, values, finishes=True)
 
     def invalidate(self, fingerprint: str, artifact_id: str) -> bool:
         """Release a complete stage whose artifact is missing or damaged, so that it is trained again.
@@ -237,7 +235,7 @@ class StageRecords:
 
         return read(self._engine, work, patience=self._patience)
 
-    def _settle(self, claim: StageClaim, values: dict[str, Any]) -> None:
+    def _settle(self, claim: StageClaim, values: dict[str, Any], *, finishes: bool = False) -> None:
         """Change the claimed stage, if the claim still stands. Raises LeaseLostError."""
         query = (
             update(StageTable)
@@ -254,7 +252,8 @@ class StageRecords:
         def work(connection: Connection) -> None:
             nonlocal tries
             tries += 1
-            if connection.execute(query).rowcount == 1:
+            finished = {"finished_at": utc_now(connection)} if finishes else {}
+            if connection.execute(query.values(finished) if finished else query).rowcount == 1:
                 return
             now = connection.execute(
                 select(StageTable.state, StageTable.owner, StageTable.attempt).where(
@@ -291,7 +290,7 @@ def _insert(connection: Connection, spec: StageSpec, owner: str, lease_seconds: 
         "leased_until": epoch_now() + lease_seconds,
         "epoch": 0,
         "epochs": spec.recipe.epochs,
-        "created_at": datetime.now(UTC),
+        "created_at": utc_now(connection),
     }
     query = insert_into(connection, StageTable).values(row).on_conflict_do_nothing()
     return inserted(connection, query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, select, update
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, delete, select, update
 from tasearch.domain.errors import ConfigError, StorageError
 from tasearch.domain.fingerprint import fingerprint
 from tasearch.stores.schema import NAME_LENGTH, FinalTable, LeaseTable, StudyStageTable, StudyTable, WorkerTable
-from tasearch.stores.transactions import PATIENCE_SECONDS, epoch_now, insert_into, inserted, read, write
+from tasearch.stores.transactions import PATIENCE_SECONDS, epoch_now, insert_into, inserted, read, utc_now, write
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,11 +63,11 @@ class StudyRecords:
             "config": config,
             "attrs": {},
             "versions": versions,
-            "created_at": datetime.now(UTC),
         }
 
         def work(connection: Connection) -> bool:
-            query = insert_into(connection, StudyTable).values(row).on_conflict_do_nothing()
+            made = row | {"created_at": utc_now(connection)}
+            query = insert_into(connection, StudyTable).values(made).on_conflict_do_nothing()
             return inserted(connection, query)
 
         return write(self._engine, work, patience=self._patience)

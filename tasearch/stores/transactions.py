@@ -6,9 +6,10 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Double, Engine, create_engine, inspect, text
+from sqlalchemy import URL, Connection, Double, Engine, create_engine, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -46,6 +47,11 @@ def _epoch_now_sqlite(_element: epoch_now, _compiler: SQLCompiler, **_kwargs: An
 def _epoch_now_postgresql(_element: epoch_now, _compiler: SQLCompiler, **_kwargs: Any) -> str:
     # Not now(), which stands still inside a transaction that waited for a lock.
     return "CAST(extract(epoch from clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+def utc_now(connection: Connection) -> datetime:
+    """Return the time by the database's clock, which every host sees alike."""
+    return datetime.fromtimestamp(float(connection.execute(select(epoch_now())).scalar_one()), UTC)
 
 
 def insert_into(connection: Connection, table: type[Any]) -> sqlite.Insert | postgresql.Insert:
