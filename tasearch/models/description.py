@@ -11,7 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 _LIBRARIES = ("torch", "torchvision", "timm", "tasearch")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_CONTAINERS = (Mapping, list, tuple, set, frozenset)
 _DEPTH = 12
 """Of values inside values; beyond it only types are said."""
 
@@ -54,7 +55,7 @@ def described(value: Any) -> str:
     Containers and objects of the user's are described by what they hold (what refers back to itself by its type),
     functions and objects of installed packages by their names and by how they print: they may hold locks and files.
     """
-    return _described(value, (), _DEPTH)
+    return _described(value, (), _DEPTH, {})
 
 
 def tensor_text(tensor: Tensor) -> str:
@@ -66,7 +67,7 @@ def tensor_text(tensor: Tensor) -> str:
     return f"{shown} {_sha256(plain.reshape(-1).view(torch.uint8).numpy().tobytes())}"
 
 
-def _described(value: Any, above: tuple[int, ...], depth: int) -> str:
+def _described(value: Any, above: tuple[int, ...], depth: int, seen: dict[int, Any]) -> str:
     name = _type_name(type(value))
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return f"{name} {value!r}"
@@ -78,7 +79,12 @@ def _described(value: Any, above: tuple[int, ...], depth: int) -> str:
         return _type_name(value) if isinstance(value, type) else f"module {value.__name__}"
     if depth == 0 or id(value) in above:
         return name
-    inside = functools.partial(_described, above=(*above, id(value)), depth=depth - 1)
+    if not isinstance(value, _CONTAINERS):
+        # Objects may refer to each other in many ways: each is described once, where it comes first.
+        if id(value) in seen:
+            return f"{name} {list(seen).index(id(value))}"
+        seen[id(value)] = value
+    inside = functools.partial(_described, above=(*above, id(value)), depth=depth - 1, seen=seen)
     return f"{name}({', '.join(f'{key}={inside(part)}' for key, part in _parts(value, inside))})"
 
 
@@ -89,7 +95,8 @@ def _parts(value: Any, inside: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list | tuple):
         yield from ((str(number), part) for number, part in enumerate(value))
     elif isinstance(value, set | frozenset):
-        yield "", sorted(inside(part) for part in value)
+        # Each by itself: members come in another order in every process.
+        yield "", sorted(inside(part, seen={}) for part in value)
     elif isinstance(value, functools.partial):
         yield from (("func", value.func), ("args", value.args), ("keywords", value.keywords))
     elif isinstance(value, MethodType):
@@ -111,18 +118,23 @@ def _of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
         return
     try:
         yield "source", inspect.getsource(function)
+        # Of a lambda that is the whole statement, in which others may stand too.
+        is_all = function.__name__ != "<lambda>"
     except (OSError, TypeError):
-        code = function.__code__
-        yield (
-            "code",
-            (code.co_code, code.co_names, tuple(part for part in code.co_consts if not hasattr(part, "co_code"))),
-        )
+        is_all = False
+    if not is_all:
+        yield "code", _code(function.__code__)
     yield from (("defaults", function.__defaults__), ("keywords", function.__kwdefaults__))
     for number, cell in enumerate(function.__closure__ or ()):
         try:
             yield f"cell {number}", cell.cell_contents
         except ValueError:  # not filled yet
             continue
+
+
+def _code(code: CodeType) -> tuple[Any, ...]:
+    constants = tuple(_code(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
 
 
 def _of_object(value: Any) -> Iterator[tuple[str, Any]]:

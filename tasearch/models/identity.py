@@ -7,12 +7,13 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from tasearch.models.description import described, is_installed, is_of_library, tensor_text, without_addresses
 
@@ -32,8 +33,10 @@ def user_net_hash(net: nn.Module, other: nn.Module, build: Callable[..., nn.Modu
     text of the modules that define `build` and the layers, and of what these import from the user's own code, line
     endings aside. A comment that changes makes another net: nobody can tell code that matters from code that does not.
     """
-    values, elsewhere = dict(_values(net)), dict(_values(other))
+    values, elsewhere = _values(net), _values(other)
     fixed = [f"{name} = {text}" for name, text in sorted(values.items()) if elsewhere.get(name) == text]
+    tensors, drawn = _tensors(net), _tensors(other)
+    fixed += [f"{name} = {tensor_text(t)}" for name, t in sorted(tensors.items()) if _same_bits(t, drawn.get(name))]
     sources = [f"{name}\n{text.decode(errors='replace')}" for name, text in sorted(_sources(net, build).items())]
     return _sha256([*_shapes(net), *fixed, *sources])
 
@@ -43,15 +46,27 @@ def _shapes(net: nn.Module) -> list[str]:
     return [*state, without_addresses(repr(net))]
 
 
-def _values(net: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield what is stored in a net beside its layers, by name: tensors, and attributes of every layer."""
-    yield from ((name, tensor_text(tensor)) for name, tensor in (*net.named_parameters(), *net.named_buffers()))
+def _tensors(net: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach() for name, tensor in (*net.named_parameters(), *net.named_buffers())}
+
+
+def _same_bits(one: Tensor, other: Tensor | None) -> bool:
+    """Whether two tensors hold the same bits: comparing is quicker than hashing what follows from the seed."""
+    if other is None or one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other)))
+
+
+def _values(net: nn.Module) -> dict[str, str]:
+    """Return the attributes of every layer of a net, by layer and name."""
+    found: dict[str, str] = {}
     for name, layer in net.named_modules():
         # A library's layers say of themselves what matters, except for functions that they were given.
         functions_only = is_of_library(type(layer).__module__)
         for attribute, value in vars(layer).items():
             if attribute not in _OF_EVERY_MODULE and not (functions_only and not callable(value)):
-                yield f"{name}:{attribute}", described(value)
+                found[f"{name}:{attribute}"] = described(value)
+    return found
 
 
 def _sha256(lines: Iterable[str]) -> str:

@@ -151,7 +151,16 @@ class ChainStudy:
         """Give a trial its chain; None where it was only to be answered or failed.
 
         `check` is called between choosing and recording, and may raise: what a worker has not got must be left alone.
+        None as well for a trial that somebody else has ended meanwhile.
         """
+        try:
+            self._suggest(trial)
+            check()
+            return self._proposal(trial, worker_id)
+        except UpdateFinishedTrialError:
+            return None
+
+    def _suggest(self, trial: optuna.trial.Trial) -> None:
         with warnings.catch_warnings():
             # Optuna only warns where an enqueued value is out of range; `_proposal` fails that trial.
             warnings.simplefilter("ignore", UserWarning)
@@ -160,8 +169,6 @@ class ChainStudy:
                     trial.suggest_int(name, distribution.low, distribution.high)
                 elif isinstance(distribution, CategoricalDistribution):
                     trial.suggest_categorical(name, distribution.choices)
-        check()
-        return self._proposal(trial, worker_id)
 
     def wanted_stages(self) -> list[ChainSpec]:
         """Return chains that end in a TA which the sampler wants trained before the next trial."""

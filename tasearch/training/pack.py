@@ -73,7 +73,8 @@ class Pack:
         """
         began = time.monotonic()
         self.tidy_up()
-        ended, self._broken = [*self._broken, *self._begin_waiting()], []
+        ended, self._broken = self._broken, []
+        ended += self._begin_waiting()
         present = list(self._runs)
         done: list[tuple[StageJob, StageRun]] = []
         for run in present:

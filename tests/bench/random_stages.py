@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
 from tasearch.data.dataset import Split
@@ -65,14 +67,7 @@ def taught_stage(
         numerics_version=NUMERICS_VERSION,
     )
     taught = Distillation(teacher=guide, temperature=temperature, kd_weight=kd_weight)
-    return StageSpec(
-        student=model(student),
-        distillation=taught,
-        recipe=recipe,
-        data=data,
-        replicate=0,
-        numerics_version=NUMERICS_VERSION,
-    )
+    return dataclasses.replace(guide, student=model(student), distillation=taught)
 
 
 def sgd(precision: str, *, epochs: int, batch_size: int) -> Recipe:

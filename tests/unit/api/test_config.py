@@ -69,6 +69,11 @@ def test_functions_without_a_name_of_their_own_are_numbered() -> None:
     assert found.tas == ("object:sized.lambda-3", "object:sized.lambda")
 
 
+def test_two_functions_on_one_line_are_two_models() -> None:
+    found = config(teacher=lambda num_classes: nn.Linear(9, num_classes), student=lambda num_classes: tiny(num_classes))
+    assert found.teacher != found.student
+
+
 def test_a_partial_function_is_known_by_the_name_of_its_function() -> None:
     found = config(teacher=partial(tiny, num_classes=4), student=partial(tiny))
     assert (found.teacher, found.student) == ("object:tiny-2", "object:tiny-3")

@@ -38,6 +38,7 @@ def scaled(factor: float) -> Any:
         (torch.relu, torch.tanh),
         (scaled(1.0), scaled(2.0)),
         ({1, 2}, {1, 3}),
+        (lambda x: x, lambda x: -x),
         (Settings, threading.Thread),
     ],
 )
@@ -59,6 +60,20 @@ def test_equal_values_have_equal_texts_wherever_they_lie(make: Any) -> None:
     first, second = make(), make()
     assert described(first) == described(second)
     assert " at 0x" not in described(first)
+
+
+class Linked:
+    """An object that knows its neighbours, as parts of a design do."""
+
+    def __init__(self) -> None:
+        self.neighbours: list[Linked] = []
+
+
+def test_objects_that_all_know_each_other_are_described_once_each() -> None:
+    parts = [Linked() for _ in range(30)]
+    for part in parts:
+        part.neighbours = parts
+    assert len(described(parts)) < 1_000_000
 
 
 def test_what_holds_itself_is_described() -> None:

@@ -18,7 +18,7 @@ from tasearch.models.registry import build_model
 from tasearch.training.device import configure
 from tasearch.training.evaluate import logits_table
 from tasearch.training.graphs import StepGraphs
-from tasearch.training.loop import InterruptedStage, StageData, StageJob, Trained, fit
+from tasearch.training.loop import InterruptedStage, StageData, StageJob, StageRun, Trained, fit
 from tasearch.training.pack import Pack, fit_pack, is_out_of_memory
 from tasearch.training.student import Student
 from tests.factories import CPU, make_dataset, make_recipe, make_stage
@@ -290,6 +290,33 @@ def test_one_that_cannot_be_saved_to_make_room_ends_alone(place: Place, error: E
     found = place.pack(jobs)
     assert found[2] is error
     assert [same(outcome, place.alone(job.spec)) for outcome, job in zip(found[:2], jobs, strict=False)] == [True] * 2
+
+
+def test_one_that_cannot_be_saved_when_another_finds_no_room_to_begin_is_reported(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, left, error = StageRun.__init__, [1], LeaseLostError("taken over")
+
+    class Lost(Recorder):
+        def save(self, checkpoint: bytes) -> None:
+            raise error
+
+    def full_beside_two(run: StageRun, job: StageJob, *arguments: Any) -> None:
+        if job.spec == STAGES[2] and left:
+            left.pop()
+            raise torch.OutOfMemoryError("no room")
+        begin(run, job, *arguments)
+
+    monkeypatch.setattr(StageRun, "__init__", full_beside_two)
+    pack = Pack(place.data, place.device, most=3, graphs=place.graphs)
+    jobs = [place.job(STAGES[0]), place.job(STAGES[1], Lost()), place.job(STAGES[2])]
+    found: dict[int, Trained | Exception] = {}
+    for job in jobs:
+        pack.add(job)
+    while len(pack):
+        found |= {id(job): outcome for job, outcome in pack.turn()}
+    assert found[id(jobs[1])] is error
+    assert all(same(found[id(job)], place.alone(job.spec)) for job in (jobs[0], jobs[2]))
 
 
 def test_room_is_made_for_what_is_not_in_the_pack(place: Place) -> None:

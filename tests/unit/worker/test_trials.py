@@ -213,6 +213,23 @@ def test_a_trial_that_was_created_twice_does_not_exceed_the_budget(place: Place)
     assert place.study().num_counted() == 1
 
 
+def test_a_trial_that_was_ended_before_its_maker_could_claim_it_is_left_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, begin = place.desk("far:1:x"), place.study().begin
+
+    def begin_and_stand_still() -> Trial | None:
+        monkeypatch.undo()
+        trial = begin()
+        assert trial is not None
+        place.study().tell_pruned(trial.number, BEYOND_BUDGET)
+        return trial
+
+    monkeypatch.setattr(slow._study, "begin", begin_and_stand_still)
+    assert taken(slow).number == 1
+    assert place.states()[0] is TrialState.PRUNED
+
+
 def test_outcomes_of_trials_that_optuna_has_no_more_are_forgotten(place: Place) -> None:
     desk = place.desk()
     desk.complete(taken(desk), 0.5, {})
