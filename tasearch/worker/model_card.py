@@ -232,8 +232,8 @@ def _checks(facts: Mapping[str, Any]) -> str:
     )
     return f"""## What was checked
 
-Each format was loaded back and compared with the network as it was trained (PyTorch, float32) on images of val, one
-in a batch of its own and the others in batches of up to 100.
+Each format was loaded back and compared with the network as it was trained (PyTorch, float32) on images of val, and of
+train where val has fewer than 1,000: one in a batch of its own, the others in batches of up to 100.
 
 | format | run by | images | largest difference of a logit | allowed | same class |
 |---|---|---|---|---|---|
