@@ -45,7 +45,7 @@ def command(
     """Write the winning student with a model card, for use without tasearch; of the newest study by default.
 
     The winner is the arm of the finals with the best val accuracy, and of its replicates the one with the best val
-    accuracy. Each format is loaded back and compared with the trained network on images of val. Normalisation is
+    accuracy. Each format is loaded back and compared with the trained network on up to 1,000 images. Normalisation is
     inside: the model takes images in [0, 1].
     """
     configure_logging(verbose=verbose, quiet=quiet, debug=debug)
