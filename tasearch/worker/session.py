@@ -33,7 +33,7 @@ from tasearch.stores.transactions import create_tables
 from tasearch.stores.turns import turn
 from tasearch.training.device import configure, environment, resolve_device
 from tasearch.training.loop import InterruptedStage
-from tasearch.training.precision import faster_precision
+from tasearch.training.precision import PRECISIONS, faster_precision
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
@@ -325,7 +325,8 @@ class Session:
     def _resolved_precision(self, records: Records) -> str:
         """Return the precision that was asked for; for `auto` what this store has measured before, or a measurement.
 
-        Measurements waver, and studies of one teacher share stages only where they chose alike.
+        Measurements waver, and studies of one teacher share stages only where they chose alike. Without a study, as
+        after `tasearch suggest`, the teacher's stage tells.
         """
         if self.plan.precision != "auto":
             return self.plan.precision
@@ -335,6 +336,10 @@ class Session:
             asked = study.identity["recipe"]["precision"] == "auto"
             if same and asked and study.identity["data"]["image_size"] == identity["data"]["image_size"]:
                 return str(study.config["recipe"]["precision"])
+        for precision in PRECISIONS:
+            row = records.stages.find(self.plan.with_precision(precision).stages.teacher_stage.fingerprint)
+            if row is not None and row.environment is not None and plain(row.environment) == here:
+                return precision
         return self._measured_precision()
 
     def _measured_precision(self) -> str:
