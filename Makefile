@@ -4,10 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-# Where the environment forbids bytecode caches, each of the suite's thousand processes would compile torch anew.
+# Where the environment forbids bytecode caches, each process of the suite would compile torch anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: install dev demo test check bench clean
+# One thread for each process: the suite runs as many processes as there are cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope \
+    --no-loadscope-reorder
+
+.PHONY: install dev demo test test-slow test-all check bench clean
 
 install: $(VENV)/.installed
 dev: $(VENV)/.dev-installed
@@ -30,8 +34,16 @@ demo: install
 	$(BIN)/tasearch optimize --teacher plain10 --student plain2 \
 	    --limit-train 3000 --epochs 6 --trials 12 --finalists 2 --replicates 5 --max-replicates 5 --workers auto
 
+# Minutes: every module, whole studies on SQLite and PostgreSQL, a worker that is killed.
 test: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+# What `make test` leaves out: browsers, a Ray cluster, storms of kills, many processes; properties with more examples.
+test-slow: dev
+	$(PYTEST) -m slow
+
+test-all: dev
+	$(PYTEST) --hypothesis-profile thorough
 
 bench: dev
 	$(BIN)/python tests/bench/stage_throughput.py

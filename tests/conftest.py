@@ -15,10 +15,20 @@ from sqlalchemy import create_engine, make_url, text
 
 from tasearch.stores.hurry import no_hurry
 from tests.object_store import environment_of, running_moto
+from tests.suite.leftovers import Cleaner
+
+pytest_plugins = ["tests.suite.watchdog", "tests.suite.skips"]
 
 # Machines that run the tests are slow and noisy: time is no property of the loss.
-settings.register_profile("tasearch", deadline=None)
-settings.load_profile("tasearch")
+settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("thorough", deadline=None, max_examples=200)
+settings.load_profile("quick")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have cleaned up after the run; processes of pytest-xdist belong to the one that started them."""
+    if not hasattr(config, "workerinput"):
+        Cleaner()
 
 
 @pytest.fixture(autouse=True)

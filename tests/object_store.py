@@ -6,9 +6,10 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tests.suite.waiting import wait_until
 
 KEY, SECRET = "AKIATESTKEY", "secret-of-the-bucket"
 
@@ -49,12 +50,14 @@ def environment_of(endpoint: str) -> dict[str, str]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60.0
-    while True:
+    def answers() -> bool:
         try:
-            socket.create_connection(("127.0.0.1", port), 1.0).close()
-            return
+            socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
-            assert process.poll() is None, "the moto server has ended"
-            assert time.monotonic() < deadline, "the moto server does not answer"
-            time.sleep(0.05)
+            return False
+        return True
+
+    def must_run() -> None:
+        assert process.poll() is None, "the moto server has ended"
+
+    wait_until(answers, check=must_run)

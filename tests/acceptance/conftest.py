@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from typing import Any
 import pytest
 
 from tests.image_folder import make_image_folder
+from tests.suite.waiting import wait_until
+from tests.suite.warm import Command
 
 STUDY = "pets"
 TRIALS = 5
@@ -29,7 +30,6 @@ BUDGET = (
     # Said, not measured: runs are compared bit by bit.
     *("--precision", "float32", "--study-name", STUDY),
 )
-_PATIENCE = 240.0
 
 
 def _environment() -> dict[str, str]:
@@ -47,7 +47,6 @@ class Done:
     code: int
     out: str
     err: str
-    seconds: float
 
     @property
     def answer(self) -> dict[str, Any]:
@@ -66,28 +65,34 @@ class Done:
 class Running:
     """A process under way."""
 
-    def __init__(self, place: Place, arguments: list[str]) -> None:
+    def __init__(self, place: Place, arguments: list[str], *, is_ours: bool) -> None:
+        """`is_ours`: the arguments are those of `tasearch`; else they begin with a program."""
         self.place = place
-        self._begin = time.monotonic()
         number = len(list(place.folder.glob("*.err")))
         self._out, self._err = place.folder / f"{number}.out", place.folder / f"{number}.err"
-        with self._out.open("w") as out, self._err.open("w") as err:
+        # A process that is forked from a warm server makes them a moment later.
+        self._out.touch()
+        self._err.touch()
+        self.process: Command | subprocess.Popen[bytes]
+        if is_ours:
+            self.process = Command(arguments, cwd=place.folder, env=_environment(), stdout=self._out, stderr=self._err)
+            return
+        with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 arguments, cwd=place.folder, env=_environment(), stdout=out, stderr=err, stdin=subprocess.DEVNULL
             )
 
     def wait_for(self, text: str) -> None:
         """Wait until stderr has the text."""
-        deadline = time.monotonic() + _PATIENCE
-        while text not in self._err.read_text():
-            assert self.process.poll() is None, f"ended before {text!r}:\n{self._err.read_text()}"
-            assert time.monotonic() < deadline, f"no {text!r} yet:\n{self._err.read_text()}"
-            time.sleep(0.005)
+        wait_until(lambda: text in self._err.read_text(), check=lambda: self.must_run(f"{text!r}"), pause=0.005)
+
+    def must_run(self, event: str) -> None:
+        """Raise AssertionError where it has ended before an event that is waited for."""
+        assert self.process.poll() is None, f"ended before {event}:\n{self._err.read_text()}"
 
     def freeze_in_stage(self) -> None:
-        """Stop the process at a moment at which it trains a stage of a trial; `signal.SIGCONT` lets it go on."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
+        """Stop the process at a moment at which it trains a stage of a trial; `signal.SIGCONT` lets it continue."""
+        while True:
             self.process.send_signal(signal.SIGSTOP)
             time.sleep(0.02)
             with contextlib.suppress(sqlite3.OperationalError):
@@ -98,9 +103,8 @@ class Running:
                 if stages and running and any(json.loads(payload)["stage"] for (payload,) in payloads):
                     return
             self.process.send_signal(signal.SIGCONT)
-            assert self.process.poll() is None, f"ended before it was stopped:\n{self._err.read_text()}"
+            self.must_run("it was stopped")
             time.sleep(0.01)
-        raise AssertionError("never found in a stage")
 
     def end_with(self, signum: int) -> Done:
         """Send a signal and wait for the end."""
@@ -110,8 +114,8 @@ class Running:
 
     def finish(self) -> Done:
         """Wait for the end."""
-        code = self.process.wait(_PATIENCE)
-        return Done(code, self._out.read_text(), self._err.read_text(), time.monotonic() - self._begin)
+        code = self.process.wait()
+        return Done(code, self._out.read_text(), self._err.read_text())
 
     def kill(self) -> None:
         """End the process if it has not ended."""
@@ -138,11 +142,13 @@ class Place:
 
     def tasearch(self, *arguments: str) -> Running:
         """Start `tasearch`."""
-        return self.start(sys.executable, "-m", "tasearch", *arguments)
+        return self._keep(Running(self, list(arguments), is_ours=True))
 
     def start(self, *arguments: str) -> Running:
         """Start any program."""
-        running = Running(self, list(arguments))
+        return self._keep(Running(self, list(arguments), is_ours=False))
+
+    def _keep(self, running: Running) -> Running:
         self.started.append(running)
         return running
 

@@ -17,6 +17,8 @@ import pytest
 from tests.acceptance.conftest import Done, Place
 from tests.bench.network import why_no_own_network
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "kill_storm.py"
 TRIALS = 12
 
@@ -62,7 +64,6 @@ def test_the_same_command_goes_on_when_it_is_back(stopped: Stopped) -> None:
     assert stopped.again.answer["trials"]["complete"] == 5
 
 
-@pytest.mark.timeout(300)
 def test_a_network_that_is_cut_for_a_while_loses_nothing() -> None:
     reason = why_no_own_network()
     if reason is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -116,6 +118,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[K
     run.freeze_in_stage()
     running = parameters(place, "RUNNING")
     dead = run.end_with(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(place.database)) as connection, connection:
+        for table in ("tasearch_stages", "tasearch_leases"):
+            connection.execute(f"UPDATE {table} SET leased_until = leased_until + 1e9 WHERE leased_until IS NOT NULL")
     yield Killed(place, running, dead, place.optimize(*SAVING, "--json").finish())
     place.close()
 
@@ -137,9 +142,8 @@ class TestKilled:
         assert len(killed.running) == 1
 
     def test_the_same_command_goes_on_at_once(self, killed: Killed) -> None:
+        # The leases of the dead process were made to last for years: nobody has waited for them.
         assert killed.finished.code == 0, killed.finished.err
-        # A lease lasts 60 s: nobody has waited for it.
-        assert killed.finished.seconds < 45
 
     def test_the_trial_is_continued_under_its_number(self, killed: Killed) -> None:
         complete = parameters(killed.place, "COMPLETE")
@@ -163,18 +167,18 @@ class TestKilled:
         assert killed.finished.answer["verdict"] == finished.answer["verdict"]
 
 
+@pytest.mark.slow
 class TestKilledAgainAndAgain:
     def test_killed_at_random_moments_it_ends_with_the_same_weights(
         self, place: Place, finished: Done, finished_place: Place
     ) -> None:
         moments = random.Random(0)
-        kills = 0
-        while kills < 5:
+        for kill in range(5):
             run = place.optimize(*SAVING)
-            run.wait_for("budget: ")
-            time.sleep(moments.uniform(0.0, 1.5))
-            assert run.process.poll() is None, "the study ended before it could be killed five times"
-            kills += run.end_with(signal.SIGKILL).code == -signal.SIGKILL
+            # Of a dozen stages, one more is trained before each kill: the study does not end before the last one.
+            run.wait_for("trained " if kill else "budget: ")
+            time.sleep(moments.uniform(0.0, 0.1))
+            assert run.end_with(signal.SIGKILL).code == -signal.SIGKILL
         last = place.optimize(*SAVING, "--json").finish()
         assert last.code == 0, last.err
         assert place.weights() == finished_place.weights()

@@ -11,6 +11,8 @@ import pytest
 
 from tests.bench.storm import Aftermath
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "kill_storm.py"
 WORKERS, TRIALS = 4, 24
 _OFTEN = ("--share", "1.0", "--round-seconds", "6", "--limit-seconds", "240")
@@ -30,7 +32,6 @@ def left(request: pytest.FixtureRequest) -> Aftermath:
     return Aftermath(**json.loads(storm.stdout))
 
 
-@pytest.mark.timeout(300)
 def test_every_trial_is_finished(left: Aftermath) -> None:
     assert (left.finished, left.lost, left.stuck) == (TRIALS, 0, 0)
 

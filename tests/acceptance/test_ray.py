@@ -20,8 +20,7 @@ from tests.acceptance.conftest import BUDGET, Done, Place
 
 pytest.importorskip("ray", reason="needs the package ray: pip install 'tasearch[ray]'")
 
-pytestmark = pytest.mark.timeout(600)
-"""Ray, two nodes and two workers start on whatever cores the other tests leave."""
+pytestmark = pytest.mark.slow
 ON_RAY = ("--launcher", "ray", "--workers", "2", "--epochs", "8", "--json")
 TRIALS = 4
 _SMALL_STORE = 80 * 2**20

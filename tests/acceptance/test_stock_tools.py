@@ -15,6 +15,8 @@ import pytest
 
 from tests.acceptance.conftest import STUDY, TRIALS, Done, Place
 
+pytestmark = pytest.mark.slow
+
 TOOLS = Path(sys.executable).parent
 
 
@@ -74,11 +76,9 @@ def test_optuna_dashboard_serves_the_study_with_its_chains(place: Place, url: st
 
 def fetch(address: str) -> Any:
     """Return a JSON answer, from a server that may still be starting."""
-    deadline = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
+            with urllib.request.urlopen(address) as answer:
                 return json.load(answer)
         except OSError:
-            assert time.monotonic() < deadline, address
             time.sleep(0.1)

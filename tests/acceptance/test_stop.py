@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
+
+import pytest
 
 from tests.acceptance.conftest import Place
+from tests.suite.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_worker_of_a_study_ends_and_says_why(place: Place) -> None:
     running = [place.optimize("--epochs", "4000", "--workers", "2"), place.optimize("--epochs", "4000")]
     for one in running:
         one.wait_for("on cpu")
-    deadline = time.monotonic() + 120.0
-    while place.rows("SELECT count(*) FROM tasearch_workers") != [(3,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: place.rows("SELECT count(*) FROM tasearch_workers") == [(3,)])
     stopped = place.tasearch("stop", "--json").finish()
     assert stopped.code == 0, stopped.err
     assert len(json.loads(stopped.out)["ended"]) == 3

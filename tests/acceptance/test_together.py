@@ -9,6 +9,8 @@ import pytest
 
 from tests.acceptance.conftest import TRIALS, Done, Place
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[Place]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,9 @@ import pytest
 
 from tasearch.stores.owner import is_known_dead
 from tests.acceptance.conftest import TRIALS, Done, Place
+from tests.suite.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 TWO = ("--workers", "2", "--epochs", "12", "--json")
 LONG = (*TWO, "--epochs", "60")
@@ -67,14 +69,9 @@ def test_a_signal_to_the_call_ends_all_its_workers_and_loses_nothing(place: Plac
 
 
 def test_workers_do_not_outlive_a_call_that_was_killed(place: Place) -> None:
-    run = place.optimize(*TWO)
-    deadline = time.monotonic() + 240
-    while not place.database.exists() or "trial 0: " not in run._err.read_text() or len(worker_ids(place)) < 2:
-        assert run.process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    run = place.optimize(*TWO, "--epochs", "60")
+    run.wait_for("trial 0: ")
+    wait_until(lambda: len(worker_ids(place)) == 2, check=lambda: run.must_run("there were two workers"))
     workers = worker_ids(place)
     run.end_with(signal.SIGKILL)
-    while not all(is_known_dead(worker) for worker in workers):
-        assert time.monotonic() < deadline, workers
-        time.sleep(0.05)
+    wait_until(lambda: all(is_known_dead(worker) for worker in workers))

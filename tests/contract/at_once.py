@@ -24,7 +24,7 @@ def at_once(work: Callable[[str, str], Any], processes: int, storage_url: str) -
     """Return what `work`, a function of a module, gives in each process. Raises AssertionError where one fails."""
     words = (work.__module__, work.__name__, str(processes), storage_url)
     command = [sys.executable, "-m", "tests.contract.at_once", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: list[Any] = json.loads(done.stdout)
     return found
@@ -32,7 +32,7 @@ def at_once(work: Callable[[str, str], Any], processes: int, storage_url: str) -
 
 def wait_for_all() -> None:
     """Wait until every process is up."""
-    _gate[0].wait(timeout=120)
+    _gate[0].wait()
 
 
 def _enter(gate: Barrier) -> None:
@@ -47,7 +47,7 @@ def _main(module: str, function: str, processes: str, storage_url: str) -> None:
     work = getattr(importlib.import_module(module), function)
     with context.Pool(count, _enter, (context.Barrier(count),)) as pool:
         jobs = [pool.apply_async(work, (storage_url, f"worker-{number}")) for number in range(count)]
-        print(json.dumps([job.get(timeout=240) for job in jobs]))
+        print(json.dumps([job.get() for job in jobs]))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import secrets
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +39,62 @@ def arguments(images: Path, tmp_path: Path) -> list[str]:
 def small_study(images: Path, home: Path) -> list[str]:
     """Return a command line with a budget of seconds, for a study named `pets`."""
     budget = "--epochs 2 --batch-size 16 --threads 1 --trials 3 --finalists 1 --replicates 2 --max-replicates 2"
+    budget += " --precision float32"
     where = ["--study-name", "pets", "--dataset", f"folder:{images}", "--home", str(home)]
     return ["optimize", "--teacher", "plain6", "--student", "plain2", *budget.split(), *where, "--json", "-q"]
 
 
-@pytest.fixture(scope="session")
-def finished_home(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home folder of a finished study; only to be read."""
-    home = tmp_path_factory.mktemp("finished") / "home"
+@dataclass(frozen=True)
+class Finished:
+    """A study that has its verdict."""
+
+    home: Path
+    answer: dict[str, Any]
+    """What the command printed."""
+
+    def copy(self, home: Path) -> Finished:
+        """Return the same study as if it had been run in another home folder."""
+        shutil.copytree(self.home, home)
+        with contextlib.closing(sqlite3.connect(home / "studies.db")) as connection, connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (table,) in tables:
+                for _, column, kind, *_ in connection.execute(f"PRAGMA table_info({table})").fetchall():
+                    if kind.startswith(("TEXT", "VARCHAR", "JSON")):
+                        moved = f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?)"
+                        connection.execute(moved, (str(self.home), str(home), str(self.home)))
+        answer = json.loads(json.dumps(self.answer).replace(str(self.home), str(home)))
+        return Finished(home, answer)
+
+
+def run_once(arguments: list[str], home: Path) -> Finished:
+    """Run a study in a home folder that many tests will copy."""
     logger = logging.getLogger("tasearch")
     level = logger.level
-    assert main(small_study(images, home)) == 0
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(arguments) == 0
     # This runs before a test's own fixture looks at the level, which `-q` has raised.
     logger.setLevel(level)
-    return home
+    return Finished(home, json.loads(out.getvalue()))
+
+
+@pytest.fixture(scope="session")
+def finished_once(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A finished study; only to be read."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    return run_once(small_study(images, home), home)
+
+
+@pytest.fixture
+def finished(finished_once: Finished, tmp_path: Path) -> dict[str, Any]:
+    """Put a finished study where `arguments` would run it, and return its JSON answer."""
+    return finished_once.copy(tmp_path / "home").answer
+
+
+@pytest.fixture(scope="session")
+def finished_home(finished_once: Finished) -> Path:
+    """The home folder of a finished study; only to be read."""
+    return finished_once.home
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_PATIENCE = 60.0
+from tests.suite.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Served:
             data=b"{}" if method != "GET" else None,
         )
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+            with urllib.request.urlopen(request) as answer:
                 return Reply(answer.status, answer.read())
         except urllib.error.HTTPError as error:
             return Reply(error.code, error.read())
@@ -57,7 +56,7 @@ class Served:
     def end(self, signum: int = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal; return the exit code and what was said on stderr."""
         self.process.send_signal(signum)
-        _, err = self.process.communicate(timeout=_PATIENCE)
+        _, err = self.process.communicate()
         return self.process.returncode, err
 
 
@@ -75,7 +74,7 @@ def serving(home: Path, *flags: str, password: str | None = None) -> Iterator[Se
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise AssertionError(process.communicate(timeout=_PATIENCE)[1])
+            raise AssertionError(process.communicate()[1])
         yield Served(json.loads(line)["url"], process)
     finally:
         _end(process)
@@ -96,18 +95,22 @@ def serving_stock(url: str) -> Iterator[Served]:
         text=True,
     )
     try:
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/meta", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+        wait_until(lambda: _answers(port), check=lambda: _must_run(process))
         yield Served(f"http://127.0.0.1:{port}/", process)
     finally:
         _end(process)
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/meta").close()
+    except OSError:
+        return False
+    return True
+
+
+def _must_run(process: subprocess.Popen[str]) -> None:
+    assert process.poll() is None, "the server has ended"
 
 
 def _end(process: subprocess.Popen[str]) -> None:

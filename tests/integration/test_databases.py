@@ -29,6 +29,7 @@ def test_the_database_may_be_anywhere_and_is_optunas_too(optimize: Study, storag
     storage.engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_whole_study_keeps_its_weights_in_a_bucket(optimize: Study, bucket: str, tmp_path: Path) -> None:
     home, artifacts = tmp_path / "home", f"{bucket}/weights"
     first = optimize("--artifacts", artifacts)

@@ -46,8 +46,8 @@ def weights(tmp_path: Path) -> set[str]:
     return {path.name for path in artifacts.rglob("*") if path.is_file()}
 
 
-def test_nothing_of_the_only_study_is_left(optimize: Study, tmp_path: Path, delete: Delete) -> None:
-    report = Path(optimize()["report"])
+def test_nothing_of_the_only_study_is_left(finished: dict[str, Any], tmp_path: Path, delete: Delete) -> None:
+    report = Path(finished["report"])
     assert weights(tmp_path)
     code, out, _ = delete("--yes")
     assert code == 0
@@ -75,16 +75,15 @@ def test_another_study_keeps_what_it_needs_and_says_the_same_as_before(
     assert again["verdict"] == other["verdict"]
 
 
-def test_the_name_can_be_used_again(optimize: Study, delete: Delete) -> None:
-    before = optimize()
+def test_the_name_can_be_used_again(optimize: Study, finished: dict[str, Any], delete: Delete) -> None:
+    before = finished
     delete("--yes")
     again = optimize("--epochs", "1")
     assert again["stages"]["trained"] > 0
     assert again["trials"] == before["trials"]
 
 
-def test_without_a_terminal_it_lists_and_refuses(optimize: Study, tmp_path: Path, delete: Delete) -> None:
-    optimize()
+def test_without_a_terminal_it_lists_and_refuses(finished: dict[str, Any], tmp_path: Path, delete: Delete) -> None:
     before = weights(tmp_path)
     code, out, err = delete()
     assert code == 2
@@ -94,8 +93,7 @@ def test_without_a_terminal_it_lists_and_refuses(optimize: Study, tmp_path: Path
     assert query(tmp_path, "SELECT study_name FROM tasearch_studies") == [("pets",)]
 
 
-def test_json_without_yes_only_lists(optimize: Study, tmp_path: Path, delete: Delete) -> None:
-    optimize()
+def test_json_without_yes_only_lists(finished: dict[str, Any], tmp_path: Path, delete: Delete) -> None:
     before = weights(tmp_path)
     code, out, _ = delete("--json")
     answer = json.loads(out)
@@ -105,17 +103,15 @@ def test_json_without_yes_only_lists(optimize: Study, tmp_path: Path, delete: De
 
 @pytest.mark.parametrize("agreed", [True, False])
 def test_on_a_terminal_it_asks(
-    optimize: Study, tmp_path: Path, delete: Delete, monkeypatch: pytest.MonkeyPatch, agreed: bool
+    finished: dict[str, Any], tmp_path: Path, delete: Delete, monkeypatch: pytest.MonkeyPatch, agreed: bool
 ) -> None:
-    optimize("--trials", "1")
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("click.confirm", lambda *_args, **_kwargs: agreed)
     assert delete()[0] == 0
     assert (query(tmp_path, "SELECT count(*) FROM tasearch_studies") == [(0,)]) is agreed
 
 
-def test_a_study_that_is_worked_on_is_refused(optimize: Study, tmp_path: Path, delete: Delete) -> None:
-    optimize("--trials", "1")
+def test_a_study_that_is_worked_on_is_refused(finished: dict[str, Any], tmp_path: Path, delete: Delete) -> None:
     records = open_records(f"sqlite:///{tmp_path / 'home' / 'studies.db'}")
     records.workers.put("pets", "elsewhere/1:4711:1", {})
     records.close()
@@ -126,8 +122,9 @@ def test_a_study_that_is_worked_on_is_refused(optimize: Study, tmp_path: Path, d
     assert query(tmp_path, "SELECT count(*) FROM tasearch_studies") == [(1,)]
 
 
-def test_weights_at_a_location_of_another_database_stay(optimize: Study, tmp_path: Path, delete: Delete) -> None:
-    optimize("--trials", "1")
+def test_weights_at_a_location_of_another_database_stay(
+    finished: dict[str, Any], tmp_path: Path, delete: Delete
+) -> None:
     artifacts = ArtifactStore(str(tmp_path / "home" / "artifacts"))
     artifacts.write_note("a" * 32, '{"study_name": "birds", "database": "elsewhere:/studies.db"}')
     before = {name for name in weights(tmp_path) if len(name) == 64}
@@ -138,8 +135,9 @@ def test_weights_at_a_location_of_another_database_stay(optimize: Study, tmp_pat
     assert [mark.name for mark in artifacts.notes()] == ["a" * 32]
 
 
-def test_weights_at_another_place_must_be_named_or_left(optimize: Study, tmp_path: Path, delete: Delete) -> None:
-    optimize("--trials", "1")
+def test_weights_at_another_place_must_be_named_or_left(
+    finished: dict[str, Any], tmp_path: Path, delete: Delete
+) -> None:
     code, _, err = delete("--yes", "--artifacts", str(tmp_path / "elsewhere"))
     assert code == 2
     assert "study 'pets' keeps its weights at" in err
@@ -148,8 +146,9 @@ def test_weights_at_another_place_must_be_named_or_left(optimize: Study, tmp_pat
     assert weights(tmp_path) == before
 
 
-def test_an_optuna_study_of_somebody_else_is_left_alone(optimize: Study, tmp_path: Path, delete: Delete) -> None:
-    optimize("--trials", "1")
+def test_an_optuna_study_of_somebody_else_is_left_alone(
+    finished: dict[str, Any], tmp_path: Path, delete: Delete
+) -> None:
     with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
         connection.execute("DELETE FROM study_user_attributes")
     code, _, err = delete("--yes")
@@ -158,8 +157,7 @@ def test_an_optuna_study_of_somebody_else_is_left_alone(optimize: Study, tmp_pat
     assert query(tmp_path, "SELECT count(*) FROM tasearch_studies") == [(1,)]
 
 
-def test_an_unknown_study_is_refused(optimize: Study, delete: Delete) -> None:
-    optimize("--trials", "1")
+def test_an_unknown_study_is_refused(finished: dict[str, Any], delete: Delete) -> None:
     code, _, err = delete("--yes", name="pts")
     assert code == 2
     assert "did you mean `pets`" in err

@@ -44,8 +44,7 @@ def artifact_path(tmp_path: Path, artifact_id: str) -> Path:
     return tmp_path / "home" / "artifacts" / artifact_id[:2] / artifact_id[2:4] / artifact_id
 
 
-def test_the_winner_leaves_in_every_format(optimize: Study, tmp_path: Path, run: Run) -> None:
-    optimize()
+def test_the_winner_leaves_in_every_format(finished: dict[str, Any], tmp_path: Path, run: Run) -> None:
     code, facts, _ = run("--format", "onnx,safetensors,torch-export")
     assert code == 0
     out = tmp_path / "out"
@@ -71,8 +70,10 @@ def test_the_winner_leaves_in_every_format(optimize: Study, tmp_path: Path, run:
     assert facts["commands"]["study"] in card
 
 
-def test_the_loading_examples_of_the_card_run_without_tasearch(optimize: Study, tmp_path: Path, run: Run) -> None:
-    optimize()
+@pytest.mark.slow
+def test_the_loading_examples_of_the_card_run_without_tasearch(
+    finished: dict[str, Any], tmp_path: Path, run: Run
+) -> None:
     run("--format", "safetensors,torch-export,onnx")
     examples = (tmp_path / "out" / "README.md").read_text().split("```python\n")[1:]
     loading = [example for example in examples if "def prepared" not in example]
@@ -100,9 +101,8 @@ def test_a_chain_of_the_ranking_outside_the_finals_is_that_of_the_search(
 
 
 def test_without_finals_only_a_chain_can_be_named(
-    optimize: Study, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    finished: dict[str, Any], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    optimize()
     with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
         connection.execute("DELETE FROM tasearch_finals")
     code, _, error = run()
@@ -112,17 +112,15 @@ def test_without_finals_only_a_chain_can_be_named(
     assert run("--chain", "1")[0] == 0
 
 
-def test_a_rank_that_does_not_exist_is_refused(optimize: Study, run: Run) -> None:
-    optimize()
+def test_a_rank_that_does_not_exist_is_refused(finished: dict[str, Any], run: Run) -> None:
     code, _, error = run("--chain", "99")
     assert code == 2
     assert "--chain 99: the ranking of study 'pets' has 3 chains" in error
 
 
 def test_a_format_that_disagrees_is_an_error_and_nothing_is_left(
-    optimize: Study, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    finished: dict[str, Any], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    optimize()
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     before = set(tmp_path.rglob("*"))
     code, _, error = run("--format", "safetensors")
@@ -132,8 +130,7 @@ def test_a_format_that_disagrees_is_an_error_and_nothing_is_left(
 
 
 @pytest.mark.parametrize("damage", ["missing", "damaged"])
-def test_weights_that_cannot_be_had_are_named(optimize: Study, tmp_path: Path, run: Run, damage: str) -> None:
-    optimize()
+def test_weights_that_cannot_be_had_are_named(finished: dict[str, Any], tmp_path: Path, run: Run, damage: str) -> None:
     _, facts, _ = run()
     path = artifact_path(tmp_path, facts["stage"]["artifact_id"])
     if damage == "missing":
@@ -146,8 +143,7 @@ def test_weights_that_cannot_be_had_are_named(optimize: Study, tmp_path: Path, r
     assert "--artifacts" in error
 
 
-def test_a_folder_with_files_is_only_used_by_force(optimize: Study, tmp_path: Path, run: Run) -> None:
-    optimize()
+def test_a_folder_with_files_is_only_used_by_force(finished: dict[str, Any], tmp_path: Path, run: Run) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep me")
     (tmp_path / "out" / "model.onnx").write_text("of an earlier export")
@@ -160,16 +156,14 @@ def test_a_folder_with_files_is_only_used_by_force(optimize: Study, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == []
 
 
-def test_other_data_are_refused(optimize: Study, tmp_path: Path, run: Run) -> None:
-    optimize()
+def test_other_data_are_refused(finished: dict[str, Any], tmp_path: Path, run: Run) -> None:
     others = make_image_folder(tmp_path / "others" / "pets", seed=1)
     code, _, error = run("--dataset", f"folder:{others}")
     assert code == 2
     assert "these are not the data of study 'pets': data.content_hash" in error
 
 
-def test_another_test_set_is_refused(optimize: Study, tmp_path: Path, run: Run) -> None:
-    optimize()
+def test_another_test_set_is_refused(finished: dict[str, Any], tmp_path: Path, run: Run) -> None:
     others = make_image_folder(tmp_path / "others" / "pets")
     first, second = sorted((others / "test").rglob("*.png"))[:2]
     second.write_bytes(first.read_bytes())
@@ -178,21 +172,21 @@ def test_another_test_set_is_refused(optimize: Study, tmp_path: Path, run: Run) 
     assert "these are not the data of study 'pets': data.test_hash" in error
 
 
-def test_images_that_have_moved_are_the_same_data(optimize: Study, tmp_path: Path, run: Run) -> None:
-    optimize()
+def test_images_that_have_moved_are_the_same_data(finished: dict[str, Any], tmp_path: Path, run: Run) -> None:
     moved = make_image_folder(tmp_path / "moved" / "elsewhere")
     assert run("--dataset", f"folder:{moved}")[0] == 0
 
 
-def test_a_study_that_streams_its_images_exports_the_same_weights(optimize: Study, tmp_path: Path, run: Run) -> None:
-    optimize()
+@pytest.mark.slow
+def test_a_study_that_streams_its_images_exports_the_same_weights(
+    finished: dict[str, Any], tmp_path: Path, run: Run
+) -> None:
     _, in_memory, _ = run()
     _, from_files, _ = run("--force", "--memory-gb", "0")
     assert from_files["files"] == in_memory["files"]
 
 
-def test_an_unknown_format_is_refused(optimize: Study, run: Run) -> None:
-    optimize()
+def test_an_unknown_format_is_refused(finished: dict[str, Any], run: Run) -> None:
     code, _, error = run("--format", "onx")
     assert code == 2
     assert "unknown format 'onx'" in error

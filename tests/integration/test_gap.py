@@ -149,6 +149,7 @@ def test_nothing_to_vary_is_refused(gap: Gap, capsys: pytest.CaptureFixture[str]
     assert "no model lies between plain2 and plain4" in found["err"]
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_measurement(gap: Gap) -> None:
     answer = gap("--vary", "student", "--workers", "2")
     assert all(point["test"]["n"] == 2 for point in answer["points"])

@@ -21,9 +21,8 @@ def landscape(home: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> di
 
 
 def test_every_student_of_the_finals_has_its_plane(
-    optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    optimize()
     answer = landscape(tmp_path / "home", capsys)
     students = [(one["student"]["series"], one["student"]["replicate"]) for one in answer["surfaces"]]
     assert sorted(students) == [(series, r) for series in ("BLKD", "NOKD", "distilled TA") for r in (1, 2)]
@@ -36,9 +35,8 @@ def test_every_student_of_the_finals_has_its_plane(
 
 
 def test_the_same_command_gives_the_same_numbers_and_trains_nothing(
-    optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    optimize: Study, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    optimize()
     first, again = (landscape(tmp_path / "home", capsys) for _ in range(2))
     assert first == again
     assert optimize()["stages"]["trained"] == 0
@@ -59,9 +57,8 @@ def test_before_the_finals_the_students_of_the_search_are_drawn(
 
 
 def test_the_report_of_the_study_shows_what_was_measured(
-    optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    optimize()
     answer = landscape(tmp_path / "home", capsys)
     out = tmp_path / "out"
     assert main(["report", "--home", str(tmp_path / "home"), "--out", str(out), "--format", "html,json,csv"]) == 0
@@ -70,8 +67,7 @@ def test_the_report_of_the_study_shows_what_was_measured(
     assert len((out / "landscape.csv").read_text().splitlines()) == 1 + 6
 
 
-def test_lost_weights_are_named(optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    optimize()
+def test_lost_weights_are_named(finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = tmp_path / "home"
     for path in (home / "artifacts").rglob("*"):
         if path.is_file() and len(path.name) == 64:

@@ -46,6 +46,7 @@ def test_a_study_in_packs_has_the_stages_and_the_verdict_of_one_without(optimize
     assert packed["stages"] == single["stages"]
 
 
+@pytest.mark.slow
 def test_a_pack_of_one_size_gives_the_same_trials_again(optimize: Study, tmp_path: Path) -> None:
     """How stages take turns does not depend on time, so the sampler sees them end in the same order."""
     flags = ["--trials", "5", "--pack", "3", "--epochs", "1", "--precision", "float32"]
@@ -54,6 +55,7 @@ def test_a_pack_of_one_size_gives_the_same_trials_again(optimize: Study, tmp_pat
     assert trials_of(tmp_path / "home") == trials_of(tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_a_study_may_go_on_in_a_pack_of_another_size(optimize: Study) -> None:
     optimize("--trials", "3", "--pack", "3")
     again = optimize("--trials", "3", "--pack", "2")

@@ -21,9 +21,8 @@ Written = dict[str, Path]
 
 
 @pytest.fixture
-def database(optimize: Study, tmp_path: Path) -> Path:
+def database(finished: dict[str, Any], tmp_path: Path) -> Path:
     """The database of a study that has ended."""
-    optimize()
     return tmp_path / "home" / "studies.db"
 
 
@@ -153,9 +152,9 @@ def test_beside_ours_a_foreign_study_is_only_met_by_name(
 
 
 def test_stages_that_were_there_before_the_study_are_reused_ones(
-    optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    optimize: Study, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = optimize()
+    first = finished
     with closing(sqlite3.connect(tmp_path / "home" / "studies.db")) as connection, connection:
         # In the same second they would pass for this study's own.
         connection.execute("UPDATE tasearch_stages SET finished_at = datetime(finished_at, '-1 hour')")

@@ -16,10 +16,23 @@ import torch
 from tasearch.cli.main import main
 from tasearch.worker import reproduction
 from tests.beginnings import at_each_beginning
-from tests.integration.conftest import Study
+from tests.integration.conftest import Finished, Study, run_once, small_study
 
 Reproduce = Callable[..., tuple[int, dict[str, Any], str]]
 CHAINS = ("--temperatures", "4", "--kd-weights", "0.9", "--trials", "2")
+
+
+@pytest.fixture(scope="module")
+def two_chains(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A finished study of both chains; only to be read."""
+    home = tmp_path_factory.mktemp("two") / "home"
+    return run_once([*small_study(images, home), *CHAINS], home)
+
+
+@pytest.fixture
+def reproducible(two_chains: Finished, tmp_path: Path) -> dict[str, Any]:
+    """Put that study into this test's home, and return its JSON answer."""
+    return two_chains.copy(tmp_path / "home").answer
 
 
 @pytest.fixture
@@ -52,9 +65,9 @@ def number_of(answer: dict[str, Any], home: Path, chain: str) -> int:
     return next(int(number) for number, text in rows if json.loads(text) == chain)
 
 
-def test_a_trial_comes_out_as_the_same_bits(optimize: Study, tmp_path: Path, reproduce: Reproduce) -> None:
+def test_a_trial_comes_out_as_the_same_bits(reproducible: dict[str, Any], tmp_path: Path, reproduce: Reproduce) -> None:
     home = tmp_path / "home"
-    answer = optimize(*CHAINS)
+    answer = reproducible
     number = number_of(answer, home, "plain6 > plain4 > plain2")
     code, found, _ = reproduce("--trial", str(number))
     assert (code, found["identical"], found["differences"]) == (0, True, [])
@@ -62,9 +75,10 @@ def test_a_trial_comes_out_as_the_same_bits(optimize: Study, tmp_path: Path, rep
     assert [stage["stage"].partition(",")[0] for stage in found["stages"]] == ["plain6 > plain4", "plain4 > plain2"]
 
 
-def test_the_study_and_the_home_are_as_before(optimize: Study, tmp_path: Path, reproduce: Reproduce) -> None:
+def test_the_study_and_the_home_are_as_before(
+    reproducible: dict[str, Any], tmp_path: Path, reproduce: Reproduce
+) -> None:
     home = tmp_path / "home"
-    optimize(*CHAINS)
     before, files = dump(home), set(contents(home)) - {"studies.db-wal", "studies.db-shm"}
     reproduce("--trial", "0")
     assert dump(home) == before
@@ -72,9 +86,8 @@ def test_the_study_and_the_home_are_as_before(optimize: Study, tmp_path: Path, r
 
 
 def test_every_stage_is_really_trained_again(
-    optimize: Study, reproduce: Reproduce, monkeypatch: pytest.MonkeyPatch
+    reproducible: dict[str, Any], reproduce: Reproduce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    optimize(*CHAINS)
     trained: list[str] = []
 
     at_each_beginning(monkeypatch, lambda spec: trained.append(spec.student.name))
@@ -86,6 +99,7 @@ def test_every_stage_is_really_trained_again(
     assert (code, found["identical"], len(found["stages"])) == (0, True, 2)
 
 
+@pytest.mark.slow
 def test_each_stage_gets_the_threads_recorded_with_it(
     optimize: Study, reproduce: Reproduce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,8 +124,9 @@ def test_a_student_of_a_cpu_is_trained_on_a_cpu_again(
     assert asked == ["cpu"]
 
 
-def test_other_weights_are_said_with_what_differs(optimize: Study, tmp_path: Path, reproduce: Reproduce) -> None:
-    optimize(*CHAINS)
+def test_other_weights_are_said_with_what_differs(
+    reproducible: dict[str, Any], tmp_path: Path, reproduce: Reproduce
+) -> None:
     with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
         connection.execute(
             "UPDATE tasearch_stages SET artifact_id = replace(hex(zeroblob(32)), '00', 'ab'), val_accuracy = 0.25, "
@@ -125,8 +140,9 @@ def test_other_weights_are_said_with_what_differs(optimize: Study, tmp_path: Pat
     assert any(line.startswith("numpy 0.1, now ") for line in found["differences"])
 
 
-def test_what_is_said_to_people(optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    optimize(*CHAINS)
+def test_what_is_said_to_people(
+    reproducible: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     capsys.readouterr()
     assert main(["reproduce", "--trial", "0", "--home", str(tmp_path / "home"), "-q"]) == 0
     out = capsys.readouterr().out
@@ -135,10 +151,9 @@ def test_what_is_said_to_people(optimize: Study, tmp_path: Path, capsys: pytest.
 
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing(
-    optimize: Study, tmp_path: Path, reproduce: Reproduce, monkeypatch: pytest.MonkeyPatch
+    reproducible: dict[str, Any], tmp_path: Path, reproduce: Reproduce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    optimize(*CHAINS)
     before = {path for path in home.iterdir() if not path.name.startswith("studies.db")}
 
     at_each_beginning(monkeypatch, lambda _spec: os.kill(os.getpid(), signal.SIGINT))
@@ -148,9 +163,8 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(
 
 
 def test_a_teacher_whose_weights_are_gone_can_be_trained_anew(
-    optimize: Study, tmp_path: Path, reproduce: Reproduce
+    reproducible: dict[str, Any], tmp_path: Path, reproduce: Reproduce
 ) -> None:
-    optimize(*CHAINS)
     with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
         [(teacher,)] = connection.execute("SELECT artifact_id FROM tasearch_stages WHERE student = 'plain6'").fetchall()
     next((tmp_path / "home" / "artifacts").rglob(teacher)).unlink()
@@ -161,15 +175,13 @@ def test_a_teacher_whose_weights_are_gone_can_be_trained_anew(
     assert reproduce("--trial", "0", "--with-teacher")[1]["identical"]
 
 
-def test_a_trial_that_does_not_exist_is_refused(optimize: Study, reproduce: Reproduce) -> None:
-    optimize(*CHAINS)
+def test_a_trial_that_does_not_exist_is_refused(reproducible: dict[str, Any], reproduce: Reproduce) -> None:
     code, _, error = reproduce("--trial", "7")
     assert code == 2
     assert "--trial 7: study 'pets' has 2 trials" in error
 
 
-def test_a_trial_that_failed_is_refused(optimize: Study, tmp_path: Path, reproduce: Reproduce) -> None:
-    optimize(*CHAINS)
+def test_a_trial_that_failed_is_refused(reproducible: dict[str, Any], tmp_path: Path, reproduce: Reproduce) -> None:
     with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
         connection.execute("UPDATE trials SET state = 'FAIL' WHERE number = 1")
     code, _, error = reproduce("--trial", "1")

@@ -21,6 +21,7 @@ def trials_of(home: Path) -> list[dict[str, object]]:
 FLAGS = ["--scope", "stage", "--temperatures", "2,4", "--kd-weights", "0.5,0.9"]
 
 
+@pytest.mark.slow
 def test_a_study_in_parts_has_the_trials_of_one_at_once(optimize: Study, tmp_path: Path) -> None:
     for trials in ("3", "4", "5"):
         # The quota of direct distillation follows the budget; it is 1 for each of these.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
@@ -107,20 +109,10 @@ def test_no_process_shows_it(guarded: Guarded, arguments: list[str]) -> None:
 
 def processes_below(root: int) -> dict[int, str]:
     """Return the command lines of a process and all its descendants."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    found = {root}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
     lines = {}
-    for pid in found:
-        try:
-            lines[pid] = (Path("/proc") / str(pid) / "cmdline").read_text(errors="replace").replace("\0", " ")
-        except OSError:
-            continue
+    with contextlib.suppress(psutil.Error):
+        top = psutil.Process(root)
+        for process in [top, *top.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                lines[process.pid] = " ".join(process.cmdline())
     return lines

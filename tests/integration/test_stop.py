@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,8 @@ def test_those_still_at_work_are_named(
 
 
 def test_a_study_without_workers_has_none_to_end(
-    optimize: Study, stop: list[str], capsys: pytest.CaptureFixture[str]
+    finished: dict[str, Any], stop: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    optimize()
     assert main(stop) == 0
     assert capsys.readouterr().out == "study pets: no worker was running\n"
     assert main([*stop, "--json"]) == 0
@@ -68,14 +68,14 @@ def test_a_stop_does_not_concern_workers_that_start_later(optimize: Study, stop:
     assert optimize("--trials", "3")["trials"]["complete"] == 3
 
 
-def test_an_unknown_study_is_refused(optimize: Study, stop: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    optimize("--trials", "1")
+def test_an_unknown_study_is_refused(
+    finished: dict[str, Any], stop: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["stop", "pts", *stop[2:]]) == 2
     assert "did you mean `pets`" in capsys.readouterr().err
 
 
-def test_two_names_are_refused(optimize: Study, stop: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    optimize("--trials", "1")
+def test_two_names_are_refused(finished: dict[str, Any], stop: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*stop, "--study-name", "birds"]) == 2
     assert "two studies are named: 'pets' and, by --study-name, 'birds'" in capsys.readouterr().err
 

@@ -6,20 +6,18 @@ import contextlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tasearch.cli.main import main
 from tasearch.worker import session
 from tests.image_folder import make_image_folder
 from tests.integration.conftest import Study
-
-PATIENCE = 120.0
+from tests.suite.waiting import wait_until
+from tests.suite.warm import Command
 
 
 def weights(home: Path) -> dict[str, str]:
@@ -94,21 +92,22 @@ def test_an_image_that_vanishes_in_training_is_named_and_the_study_goes_on_once_
 
 
 @pytest.fixture
-def start(arguments: list[str], tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def start(arguments: list[str], tmp_path: Path) -> Iterator[Callable[[], Command]]:
     """Start a long streamed study in a process group of its own, and wait until it trains."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Command] = []
 
-    def run() -> subprocess.Popen[bytes]:
+    def run() -> Command:
         flags = [argument for argument in arguments if argument not in ("-q", "--json")]
-        command = [sys.executable, "-m", "tasearch", *flags, "--memory-gb", "0"]
-        command += ["--epochs", "500", "--checkpoint-seconds", "0.1"]
-        with (tmp_path / "stderr").open("w") as stderr:
-            process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=stderr, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+        flags += ["--memory-gb", "0", "--epochs", "500", "--checkpoint-seconds", "0.1"]
+        stdout, stderr = tmp_path / "stdout", tmp_path / "stderr"
+        process = Command(flags, cwd=tmp_path, env=dict(os.environ), stdout=stdout, stderr=stderr, new_session=True)
         started.append(process)
         checkpoints = tmp_path / "home" / "checkpoints"
-        wait_until(lambda: checkpoints.exists() and any(checkpoints.iterdir()))
+
+        def must_run() -> None:
+            assert process.poll() is None, stderr.read_text()
+
+        wait_until(lambda: checkpoints.exists() and any(checkpoints.iterdir()), check=must_run)
         return process
 
     yield run
@@ -118,32 +117,24 @@ def start(arguments: list[str], tmp_path: Path) -> Iterator[Callable[[], subproc
         process.wait()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def members(group: int) -> list[int]:
     """Return the living processes of a process group."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            state, _, pgrp = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
-            if int(pgrp) == group and state != "Z":
-                found.append(int(folder.name))
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
     return found
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_processes_saves_and_leaves_none(
-    start: Callable[[], subprocess.Popen[bytes]], tmp_path: Path, signum: int
+    start: Callable[[], Command], tmp_path: Path, signum: int
 ) -> None:
     process = start()
     assert len(members(process.pid)) > 1
     os.killpg(process.pid, signum)
-    assert process.wait(PATIENCE) == 128 + signum
+    assert process.wait() == 128 + signum
     stderr = (tmp_path / "stderr").read_text()
     assert "stopped; the same command goes on from here" in stderr
     assert "Traceback" not in stderr
@@ -151,7 +142,7 @@ def test_a_signal_to_all_processes_saves_and_leaves_none(
     wait_until(lambda: members(process.pid) == [])
 
 
-def test_a_killed_command_leaves_no_process(start: Callable[[], subprocess.Popen[bytes]]) -> None:
+def test_a_killed_command_leaves_no_process(start: Callable[[], Command]) -> None:
     process = start()
     process.kill()
     process.wait()

@@ -19,9 +19,8 @@ def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_more_trials_that_put_others_ahead_open_test_again_on_unseen_replicates(
-    optimize: Study, tmp_path: Path
+    optimize: Study, finished: dict[str, Any], tmp_path: Path
 ) -> None:
-    optimize()
     optimize("--trials", "9")
     rounds = query(
         tmp_path / "home", "SELECT round, min(replicate), max(replicate) FROM tasearch_finals GROUP BY round"
@@ -30,21 +29,22 @@ def test_more_trials_that_put_others_ahead_open_test_again_on_unseen_replicates(
     assert rounds in ([(1, 1, 2)], [(1, 1, 2), (2, 3, 4)])
 
 
-def test_more_replicates_extend_the_finals(optimize: Study, tmp_path: Path) -> None:
-    assert optimize()["verdict"]["n"] == 2
+def test_more_replicates_extend_the_finals(optimize: Study, finished: dict[str, Any], tmp_path: Path) -> None:
+    assert finished["verdict"]["n"] == 2
     assert optimize("--replicates", "4", "--max-replicates", "4")["verdict"]["n"] == 4
     assert query(tmp_path / "home", "SELECT DISTINCT round FROM tasearch_finals") == [(1,)]
 
 
-def test_finals_use_fresh_replicates_under_the_same_teacher(optimize: Study, tmp_path: Path) -> None:
-    optimize()
+def test_finals_use_fresh_replicates_under_the_same_teacher(finished: dict[str, Any], tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert query(home, "SELECT count(*) FROM tasearch_stages WHERE student = 'plain6'") == [(1,)]
     assert query(home, "SELECT DISTINCT replicate FROM tasearch_finals ORDER BY 1") == [(1,), (2,)]
 
 
-def test_another_study_on_the_same_store_trains_nothing_that_is_there(optimize: Study) -> None:
-    first = optimize()
+def test_another_study_on_the_same_store_trains_nothing_that_is_there(
+    optimize: Study, finished: dict[str, Any]
+) -> None:
+    first = finished
     second = optimize("--study-name", "again")
     assert first["stages"]["trained"] > 0
     assert second["stages"]["trained"] == 0
@@ -53,18 +53,18 @@ def test_another_study_on_the_same_store_trains_nothing_that_is_there(optimize: 
 
 def test_precision_is_resolved_once_and_kept(optimize: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "faster_precision", lambda *_: "bfloat16")
-    optimize()
+    optimize("--precision", "auto")
     monkeypatch.setattr(session, "faster_precision", lambda *_: "float32")
-    assert optimize()["stages"]["trained"] == 0
+    assert optimize("--precision", "auto")["stages"]["trained"] == 0
     stored = query(tmp_path / "home", "SELECT DISTINCT json_extract(spec, '$.recipe.precision') FROM tasearch_stages")
     assert stored == [("bfloat16",)]
 
 
 def test_studies_of_one_teacher_use_one_measurement(optimize: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "faster_precision", lambda *_: "bfloat16")
-    optimize()
+    optimize("--precision", "auto")
     monkeypatch.setattr(session, "faster_precision", lambda *_: "float32")
-    assert optimize("--study-name", "again")["stages"]["trained"] == 0
+    assert optimize("--study-name", "again", "--precision", "auto")["stages"]["trained"] == 0
 
 
 def test_a_search_of_failures_ends_with_exit_code_3_and_says_why(
@@ -115,14 +115,14 @@ def test_an_exhausted_space_ends_the_search_with_exit_code_0(optimize: Study) ->
     assert {entry["chain"] for entry in answer["ranking"]} == {"plain6 > plain2", "plain6 > plain4 > plain2"}
 
 
-def test_the_best_chain_of_the_answer_leads_the_ranking(optimize: Study) -> None:
-    answer = optimize()
+def test_the_best_chain_of_the_answer_leads_the_ranking(finished: dict[str, Any]) -> None:
+    answer = finished
     assert answer["best"]["chain"] == answer["ranking"][0]["chain"]
     assert answer["best"]["val_accuracy"] == max(entry["val_accuracy"] for entry in answer["ranking"])
 
 
-def test_the_report_is_one_file_where_the_answer_says(optimize: Study) -> None:
-    page = Path(optimize()["report"])
+def test_the_report_is_one_file_where_the_answer_says(finished: dict[str, Any]) -> None:
+    page = Path(finished["report"])
     assert page.name == "report.html"
     assert "<html" in page.read_text(encoding="utf-8")[:300]
 
@@ -131,15 +131,15 @@ def test_the_page_shows_the_resolved_precision_and_augmentation(
     optimize: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "faster_precision", lambda *_: "bfloat16")
-    page = Path(optimize()["report"]).read_text(encoding="utf-8")
+    page = Path(optimize("--precision", "auto")["report"]).read_text(encoding="utf-8")
     assert "--precision bfloat16" in page
     assert "augment</t" not in page
 
 
 def test_a_smaller_budget_than_is_done_changes_nothing_that_is_shown(
-    optimize: Study, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    finished: dict[str, Any], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = optimize()
+    before = finished
     assert main([*arguments[:-1], "--trials", "1", "--replicates", "1"]) == 0
     out, err = capsys.readouterr()
     assert "has 3 trials and 2 replicates in its finals already" in err
@@ -150,16 +150,16 @@ def test_a_smaller_budget_than_is_done_changes_nothing_that_is_shown(
 
 
 def test_status_shows_the_study_that_the_environment_names(
-    optimize: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    optimize()
     monkeypatch.setenv("TASEARCH_STUDY_NAME", "nobody's")
     assert main(["status", "--home", str(tmp_path / "home")]) == 2
     assert "nobody's" in capsys.readouterr().err
 
 
-def test_opening_test_again_is_said(optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    optimize()
+def test_opening_test_again_is_said(
+    optimize: Study, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     optimize("--replicates", "3", "--max-replicates", "3")
     assert main(["status", "--home", str(tmp_path / "home")]) == 0
     assert "The test set was opened 2 times" in " ".join(capsys.readouterr().out.split())
@@ -183,9 +183,8 @@ def test_an_optuna_study_of_somebody_else_is_refused_and_left_alone(
 
 
 def test_a_changed_image_size_is_refused_and_leaves_no_decoded_copy(
-    optimize: Study, arguments: list[str], tmp_path: Path
+    finished: dict[str, Any], arguments: list[str], tmp_path: Path
 ) -> None:
-    optimize()
     decoded = tmp_path / "home" / "data" / "decoded"
     before = sorted(decoded.iterdir())
     assert main([*arguments, "--image-size", "24"]) == 2

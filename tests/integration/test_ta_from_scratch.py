@@ -23,6 +23,7 @@ def test_no_ta_is_taught_and_the_chain_says_so(optimize: Study, tmp_path: Path) 
     assert [arm.startswith("plain4 from labels > plain2 (") for (arm,) in arms] == [True]
 
 
+@pytest.mark.slow
 def test_the_report_shows_such_tas_and_trains_their_chains_again(
     optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

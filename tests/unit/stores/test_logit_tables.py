@@ -3,13 +3,14 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import time
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tasearch.stores.logit_tables import Logits, LogitTables
+from tests.suite.waiting import wait_until
 
 TABLE_BYTES = 8000
 ROOMY = 10**9
@@ -140,7 +141,7 @@ def test_table_is_evicted_after_its_last_pin(tmp_path: Path) -> None:
 def hold_pin(folder: Path, holding: Path) -> None:
     with LogitTables(folder, ROOMY).pin("a"):
         holding.touch()
-        time.sleep(60)
+        signal.pause()
 
 
 def test_pin_of_another_process_holds_until_that_process_is_killed(tmp_path: Path) -> None:
@@ -150,10 +151,7 @@ def test_pin_of_another_process_holds_until_that_process_is_killed(tmp_path: Pat
     process = multiprocessing.get_context("forkserver").Process(target=hold_pin, args=(folder, holding))
     process.start()
     try:
-        deadline = time.monotonic() + 30
-        while not holding.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(holding.exists)
         tables.put("b", table())
         assert tables.get("a") is not None
     finally:

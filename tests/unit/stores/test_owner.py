@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 from tasearch.stores.owner import current_owner, is_known_dead
+from tests.suite.waiting import wait_until
 
 
 def test_this_process_is_alive() -> None:
@@ -28,11 +28,8 @@ def test_an_ended_process_that_nobody_has_waited_for_is_dead() -> None:
     assert process.stdout is not None
     with process.stdout:
         owner = process.stdout.readline().strip()
-    deadline = time.monotonic() + 20
-    while not is_known_dead(owner) and time.monotonic() < deadline:
-        time.sleep(0.01)
     # Not polled before: until then the system keeps the process in its table.
-    assert is_known_dead(owner)
+    assert wait_until(lambda: is_known_dead(owner))
     process.wait()
 
 

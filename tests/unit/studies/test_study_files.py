@@ -16,6 +16,7 @@ from tasearch.config.resolve import read_study_file, resolve
 
 STUDIES = sorted(path.parent for path in Path("studies").glob("*/study.toml"))
 SMALL = ("--threads", "1", "--precision", "float32", "--batch-size", "8", "--replicates", "2", "--max-replicates", "2")
+LARGE = ("table1-", "table2-", "table3-", "figure5-")
 SECTIONS = ["## What the paper reports", "## What we measured", "## Notes"]
 
 
@@ -58,7 +59,12 @@ def test_the_readme_asks_names_the_command_and_has_a_place_for_what_came_out(fol
     assert command_of(folder)[-2:] == ["--study", str(folder / "study.toml")]
 
 
-@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder",
+    # Planning builds and times every model: seconds for those with deep ResNets or 100 classes.
+    [pytest.param(one, marks=pytest.mark.slow if one.name.startswith(LARGE) else ()) for one in STUDIES],
+    ids=lambda folder: folder.name,
+)
 def test_the_study_can_be_planned(
     folder: Path,
     stand_ins: dict[int, Path],

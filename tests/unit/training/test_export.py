@@ -134,6 +134,7 @@ def test_where_val_is_small_training_images_are_compared_too(model: Exportable) 
     assert torch.equal(images, torch.cat([DATASET.val.images, DATASET.train.images]))  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_module_called_model_does_not_import_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "model.py").write_text("from tests.nets import small as tiny\n")
@@ -175,7 +176,13 @@ def larger() -> Dataset:
 
 
 @pytest.mark.parametrize(
-    "name", ["bottleneck14", "torchvision:squeezenet1_1", "timm:mobilenetv3_small_050", "tests.nets:small"]
+    "name",
+    [
+        pytest.param("bottleneck14", marks=pytest.mark.slow),
+        "torchvision:squeezenet1_1",
+        pytest.param("timm:mobilenetv3_small_050", marks=pytest.mark.slow),
+        "tests.nets:small",
+    ],
 )
 def test_other_nets_are_built_by_the_code_that_they_come_from(name: str, tmp_path: Path) -> None:
     dataset = larger()

@@ -64,7 +64,10 @@ class Heard:
 
 @pytest.mark.parametrize(
     ("visible", "asked", "seen"),
-    [("7,GPU-8f2c,4", {"gpus": "1,2"}, ["4"]), ("7,4", {"workers_per_gpu": 2}, ["4", "7", "4"])],
+    [
+        ("7,GPU-8f2c,4", {"gpus": "1,2"}, ["4"]),
+        pytest.param("7,4", {"workers_per_gpu": 2}, ["4", "7", "4"], marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_each_process_sees_its_gpu_alone(

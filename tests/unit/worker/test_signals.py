@@ -65,7 +65,7 @@ def test_a_second_signal_ends_the_process_even_during_one_long_call(gap: float) 
         process.send_signal(signal.SIGTERM)
         time.sleep(gap)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait() == 130
 
 
 def test_what_does_not_answer_is_not_waited_for_after_a_signal() -> None:
@@ -83,5 +83,5 @@ def test_what_does_not_answer_is_not_waited_for_after_a_signal() -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
+        assert process.wait() == 143
         assert b"ended at once" in process.stderr.read()
