@@ -20,6 +20,13 @@ from tasearch.models.ambient import seeded
 from tasearch.models.callables import call, find_callable
 from tasearch.models.identity import net_hash, user_net_hash
 from tasearch.models.names import Kind, kind_of
+from tasearch.models.statefulness import (
+    check_state_is_whole,
+    check_trained_apart,
+    check_training_is_repeatable,
+    copied_state,
+    starts_alike,
+)
 from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash
 
 _IMAGES = 2
@@ -37,6 +44,8 @@ class Inspection:
     """SHA-256 as `models.identity` makes it."""
     is_contiguous: bool
     """Whether its code needs images as (N, C, H, W) in memory."""
+    starts_alike: bool = False
+    """Whether every replicate begins with the same weights, whatever its seed."""
 
 
 def identified(spec: ModelSpec, *, pretrained: bool = False) -> ModelSpec:
@@ -58,8 +67,12 @@ def construct_other(spec: ModelSpec, seed: int) -> nn.Module:
 
     Raises ModelError where it cannot be built.
     """
+    is_of_zoo = kind_of(spec.name) in _ZOOS
+    if not is_of_zoo:
+        # A module that is imported here for the first time may draw, or set seeds: neither concerns the net or others.
+        with seeded(seed):
+            find_callable(spec.name)
     with seeded(seed), torch.device("cpu"):
-        is_of_zoo = kind_of(spec.name) in _ZOOS
         net = construct_zoo_net(spec) if is_of_zoo else call(find_callable(spec.name), spec)
         if any(nn.parameter.is_lazy(part) for part in (*net.parameters(), *net.buffers())):
             # They take their shapes from the first images.
@@ -72,8 +85,8 @@ def inspect_net(spec: ModelSpec) -> Inspection:
     """Build a net, give it images and return what it is.
 
     Raises ModelError where it cannot be built, cannot take the images, does not give logits (N, num_classes). A net of
-    the user's must also give finite ones in eval and in training mode, have something to train, and be the same net
-    with the same logits each time.
+    the user's must also give finite ones in eval and in training mode, have something to train, be the same net
+    with the same logits each time, and be rebuilt from its state dict alone.
     """
     return _inspected(replace(spec, code="", pretrained=""))
 
@@ -100,7 +113,8 @@ def _inspect_zoo_net(spec: ModelSpec, device: str) -> Inspection:
 def _inspect_callable(spec: ModelSpec) -> Inspection:
     net = construct_other(spec, seed=0)
     _check_state(net, spec)
-    code = user_net_hash(net, construct_other(spec, seed=1), find_callable(spec.name))
+    other, before = construct_other(spec, seed=1), copied_state(net)
+    code, is_alike = user_net_hash(net, other, find_callable(spec.name)), starts_alike(net, other)
     with seeded(0):
         _check_same(net, construct_other(spec, seed=0), spec)
         images = _images(spec, _IMAGES)
@@ -108,8 +122,11 @@ def _inspect_callable(spec: ModelSpec) -> Inspection:
         is_contiguous = not _takes_channels_last(net, images)
         found = _inspection(net, images, spec, code=code, is_contiguous=is_contiguous)
         _check_logits(net, images, spec)
+        check_state_is_whole(net, other, images, spec)
         _logits(net.train(), images, spec)
-    return found
+        check_training_is_repeatable(net, other, images, spec)
+        check_trained_apart(net, construct_other(spec, seed=0), before, spec)
+    return replace(found, starts_alike=is_alike)
 
 
 def _inspection(net: nn.Module, images: Tensor, spec: ModelSpec, *, code: str, is_contiguous: bool) -> Inspection:

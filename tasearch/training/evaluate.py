@@ -74,6 +74,12 @@ def _predicted(net: nn.Module, source: ViewSource, precision: str, tick: Callabl
     return torch.cat(found)
 
 
+def first_logits(net: nn.Module, source: ViewSource, *, precision: str) -> Tensor:
+    """Return the net's logits on the first block of a split without augmentation, shape (B, K), on the CPU."""
+    [logits] = _forward(net, source.plain_blocks(_order(source)[:1]), source.device, precision)
+    return logits.float().cpu()
+
+
 def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable[[], None]) -> Tensor:
     """Return the net's logits on every view of an epoch, shape (N, K), float16, on the CPU.
 
