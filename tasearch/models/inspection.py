@@ -27,6 +27,7 @@ from tasearch.models.statefulness import (
     copied_state,
     starts_alike,
 )
+from tasearch.models.switches import switches_kept
 from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash
 
 _IMAGES = 2
@@ -65,14 +66,14 @@ def identified(spec: ModelSpec, *, pretrained: bool = False) -> ModelSpec:
 def construct_other(spec: ModelSpec, seed: int) -> nn.Module:
     """Return the net of a name that is not ours on the CPU, its weights a pure function of `seed`; lazy layers done.
 
-    Raises ModelError where it cannot be built.
+    What the code sets for the whole process is put back. Raises ModelError where it cannot be built.
     """
     is_of_zoo = kind_of(spec.name) in _ZOOS
     if not is_of_zoo:
         # A module that is imported here for the first time may draw, or set seeds: neither concerns the net or others.
-        with seeded(seed):
+        with switches_kept(spec.name), seeded(seed):
             find_callable(spec.name)
-    with seeded(seed), torch.device("cpu"):
+    with switches_kept(spec.name), seeded(seed), torch.device("cpu"):
         net = construct_zoo_net(spec) if is_of_zoo else call(find_callable(spec.name), spec)
         if any(nn.parameter.is_lazy(part) for part in (*net.parameters(), *net.buffers())):
             # They take their shapes from the first images.
@@ -151,7 +152,8 @@ def _logits(net: nn.Module, images: Tensor, spec: ModelSpec) -> Tensor:
     mode = "training" if net.training else "eval"
     shape = " x ".join(map(str, images.shape[1:]))
     try:
-        logits = net(images)
+        with switches_kept(spec.name):
+            logits = net(images)
     except Exception as error:  # whatever a user's code does not like
         raise ModelError(
             f"{spec.name} cannot take images of {shape} (in {mode} mode): {type(error).__name__}: {error}",
@@ -197,7 +199,7 @@ def _check_same(net: nn.Module, again: nn.Module, spec: ModelSpec) -> None:
 
 
 def _check_logits(net: nn.Module, images: Tensor, spec: ModelSpec) -> None:
-    with torch.no_grad():
+    with switches_kept(spec.name), torch.no_grad():
         logits, again = net(images), net(images)
     if not bool(logits.isfinite().all()):
         raise ModelError(f"{spec.name} gives logits that are not finite", hint="check its initial weights")
@@ -218,7 +220,7 @@ def _takes_channels_last(net: nn.Module, images: Tensor) -> bool:
     """Whether the net's code can read images that lie channels last; leaves it contiguous."""
     last, contiguous = torch.channels_last, torch.contiguous_format
     try:
-        with torch.no_grad():
+        with switches_kept(), torch.no_grad():
             net.to(memory_format=last)(images.contiguous(memory_format=last))
     except Exception:  # what is wrong beside the layout is found when contiguous images are tried
         return False

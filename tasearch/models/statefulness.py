@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.ambient import seeded
+from tasearch.models.switches import switches_kept
 
 _AGREEMENT = 1e-4
 """Largest difference of a logit, as a share of the largest one, that the layout of equal weights in memory explains."""
@@ -79,7 +80,7 @@ def check_trained_apart(net: nn.Module, again: nn.Module, before: Mapping[str, T
 
 
 def _training_logits(net: nn.Module, images: Tensor) -> Tensor:
-    with seeded(_DRAWS_SEED):
+    with switches_kept(), seeded(_DRAWS_SEED):
         logits: Tensor = net(images)
     return logits.detach()
 
@@ -92,7 +93,7 @@ def _check_rebuilt(net: nn.Module, other: nn.Module, images: Tensor, spec: Model
             f"{spec.name}: the state dict of one of its nets does not fit another: {str(error).splitlines()[0]}",
             hint="let every call of the function build the same layers",
         ) from error
-    with torch.no_grad():
+    with switches_kept(spec.name), torch.no_grad():
         wanted, found = net.eval()(images), other.eval()(images)
     scale = max(1e-3, float(wanted.abs().max()))
     # Not `>`: a difference that is no number must not pass.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tasearch.data.views import Views, ViewSource
 from tasearch.domain.metric import ACCURACY
+from tasearch.models.switches import guarded
 from tasearch.models.traits import as_input
 from tasearch.training.device import autocast
 from tasearch.training.folding import folded
@@ -107,7 +108,7 @@ def _forward(net: nn.Module, blocks: Iterable[Tensor], device: torch.device, pre
     net.eval()
     try:
         for images in blocks:
-            with torch.no_grad(), autocast(device, precision):
+            with guarded(net), torch.no_grad(), autocast(device, precision):
                 logits: Tensor = net(as_input(images, net))
             # Outside the block: a generator must not leave its caller in another mode between two values.
             yield logits
