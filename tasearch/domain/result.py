@@ -16,6 +16,7 @@ class Capacity:
     """How big a model is."""
 
     num_params: int
+    """Frozen parameters count too."""
     macs: int
     """Multiply-accumulates of one forward pass of one image (1 MAC = 2 FLOPs)."""
 
