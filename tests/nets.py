@@ -316,10 +316,10 @@ def late_draws(num_classes: int) -> nn.Module:
     return _LateDraws(num_classes)
 
 
-def starts_alike(num_classes: int) -> nn.Module:
+def starts_alike(num_classes: int, in_channels: int = 1) -> nn.Module:
     """Return a net whose code sets the seed, as notebooks do."""
     torch.manual_seed(42)
-    return Small(num_classes, 1)
+    return Small(num_classes, in_channels)
 
 
 _KEPT = nn.Linear(64, 4)
