@@ -328,3 +328,21 @@ _KEPT = nn.Linear(64, 4)
 def the_same_net_each_time(num_classes: int) -> nn.Module:
     del num_classes
     return nn.Sequential(nn.Flatten(), _KEPT)
+
+
+class _EvalScale(nn.Module):
+    """Counts its passes in training in an attribute, and uses the count in eval mode alone."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.passes = 0
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.passes += self.training
+        logits: Tensor = self.linear(images.flatten(1)[:, :64])
+        return logits if self.training else logits * (1 + self.passes)
+
+
+def counts_for_eval(num_classes: int) -> nn.Module:
+    return _EvalScale(num_classes)

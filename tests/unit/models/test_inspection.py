@@ -60,6 +60,7 @@ def test_what_cannot_be_trained_is_refused(name: str, said: str) -> None:
         ("scrambled", "part of its random state is not in its state dict"),
         ("draws_by_itself", "other logits in training mode from the same weights and the same random state"),
         ("running_scale", "other logits in training mode from the same weights and the same random state"),
+        ("counts_for_eval", "passes in training mode change more than its state dict holds"),
         ("the_same_net_each_time", "hands out the same layers each time"),
     ],
 )
