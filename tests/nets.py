@@ -201,3 +201,148 @@ class _Breaks(Small):
 
 def breaks(num_classes: int, in_channels: int = 3) -> nn.Module:
     return _Breaks(num_classes, in_channels, width=16)
+
+
+class _Projected(nn.Module):
+    """Multiplies images by numbers that were drawn once; where these are kept differs."""
+
+    drawn: Tensor
+
+    def __init__(self, num_classes: int, keeps: str) -> None:
+        super().__init__()
+        drawn = torch.randn(64, 16)
+        if keeps == "attribute":
+            self.drawn = drawn
+        else:
+            self.register_buffer("drawn", drawn, persistent=keeps == "buffer")
+        self.linear = nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(images.flatten(1)[:, :64] @ self.drawn)
+        return logits
+
+
+def projects_by_attribute(num_classes: int) -> nn.Module:
+    return _Projected(num_classes, "attribute")
+
+
+def projects_by_lost_buffer(num_classes: int) -> nn.Module:
+    return _Projected(num_classes, "lost")
+
+
+def projects_by_buffer(num_classes: int) -> nn.Module:
+    return _Projected(num_classes, "buffer")
+
+
+class _Scrambled(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.order = torch.randperm(64)
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(images.flatten(1)[:, self.order])
+        return logits
+
+
+def scrambled(num_classes: int) -> nn.Module:
+    return _Scrambled(num_classes)
+
+
+class _OwnDraws(nn.Module):
+    """Adds noise from a generator of its own in training."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(3)
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = images.flatten(1)[:, :64]
+        if self.training:
+            found = found + torch.randn(found.shape, generator=self.generator)
+        logits: Tensor = self.linear(found)
+        return logits
+
+
+def draws_by_itself(num_classes: int) -> nn.Module:
+    return _OwnDraws(num_classes)
+
+
+class _RunningScale(nn.Module):
+    """Divides by a running mean that it keeps as a Python float, from pass `first` on."""
+
+    def __init__(self, num_classes: int, first: int) -> None:
+        super().__init__()
+        self.first, self.passes, self.scale = first, 0, 1.0
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = images.flatten(1)[:, :64]
+        if self.training:
+            self.passes += 1
+            if self.passes > self.first:
+                self.scale = 0.9 * self.scale + 10.0
+        logits: Tensor = self.linear(found) + torch.arange(4.0) * (self.scale - 1)
+        return logits
+
+
+def running_scale(num_classes: int) -> nn.Module:
+    return _RunningScale(num_classes, 0)
+
+
+def late_running_scale(num_classes: int) -> nn.Module:
+    """Return a net that keeps state outside its state dict only after more passes than an inspection makes."""
+    return _RunningScale(num_classes, 5)
+
+
+class _LateDraws(nn.Module):
+    """Scrambles its input from the sixth training pass on, by an order that is in no state dict."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.passes, self.order = 0, torch.arange(64)
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.passes += self.training
+        if self.training and self.passes == 6:
+            self.order = torch.randperm(64)
+        logits: Tensor = self.linear(images.flatten(1)[:, self.order])
+        return logits
+
+
+def late_draws(num_classes: int) -> nn.Module:
+    return _LateDraws(num_classes)
+
+
+def starts_alike(num_classes: int, in_channels: int = 1) -> nn.Module:
+    """Return a net whose code sets the seed, as notebooks do."""
+    torch.manual_seed(42)
+    return Small(num_classes, in_channels)
+
+
+_KEPT = nn.Linear(64, 4)
+
+
+def the_same_net_each_time(num_classes: int) -> nn.Module:
+    del num_classes
+    return nn.Sequential(nn.Flatten(), _KEPT)
+
+
+class _EvalScale(nn.Module):
+    """Counts its passes in training in an attribute, and uses the count in eval mode alone."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.passes = 0
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.passes += self.training
+        logits: Tensor = self.linear(images.flatten(1)[:, :64])
+        return logits if self.training else logits * (1 + self.passes)
+
+
+def counts_for_eval(num_classes: int) -> nn.Module:
+    return _EvalScale(num_classes)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tasearch.domain.errors import StoppedError
-from tasearch.training.device import torch_as_before
+from tasearch.models.switches import own_switches
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Display, Silent
 from tasearch.worker.signals import StopFlag, stop_on_interrupt
@@ -38,12 +38,12 @@ def display_of(say: Say | None) -> Display:
 
 @contextmanager
 def as_guest() -> Iterator[StopFlag]:
-    """Give the flag that Ctrl-C sets; torch's settings of the process are put back at the end of the block.
+    """Give the flag that Ctrl-C sets; torch's settings of the caller have no say in the block and are back after it.
 
     Raises KeyboardInterrupt after Ctrl-C, once what was under way is saved, and StoppedError where `tasearch stop`
     ended the work.
     """
-    with torch_as_before(), stop_on_interrupt() as stop:
+    with own_switches(), stop_on_interrupt() as stop:
         try:
             yield stop
         except InterruptedStage:

@@ -23,8 +23,6 @@ from tasearch.domain.fingerprint import fingerprint
 from tasearch.domain.metric import in_words
 from tasearch.domain.result import StageResult
 from tasearch.domain.spec import StageSpec
-from tasearch.models.registry import build_model
-from tasearch.models.traits import placed
 from tasearch.stores.keeper import LeaseKeeper
 from tasearch.stores.owner import is_known_dead
 from tasearch.stores.stages import StageClaim, StageState
@@ -34,7 +32,7 @@ from tasearch.training.evaluate import evaluation_batch, logits_table, score
 from tasearch.training.graphs import StepGraphs
 from tasearch.training.loop import StageData, StageJob, Trained
 from tasearch.training.pack import Pack, is_out_of_memory
-from tasearch.training.weights import load_weights
+from tasearch.training.rebuilding import rebuilt
 
 _NETS_KEPT = 4
 logger = logging.getLogger(__name__)
@@ -69,7 +67,7 @@ class StageRunner:
             val=ViewSource(dataset.val, dataset.spec, self._statistics, device),
         )
         self._test: ViewSource | None = None
-        self._nets: OrderedDict[str, nn.Module] = OrderedDict()
+        self._nets: OrderedDict[tuple[str, str], nn.Module] = OrderedDict()
         self._graphs = StepGraphs(device)
         self._device_tables = DeviceTables(device)
         self._num_attempts = 0
@@ -139,7 +137,7 @@ class StageRunner:
 
     def _score_on(self, source: ViewSource, spec: StageSpec) -> float:
         precision, tick = spec.recipe.precision, self._watcher.poll
-        return score(self._net(spec), source, metric=spec.metric, precision=precision, tick=tick)
+        return score(self._net(spec)[0], source, metric=spec.metric, precision=precision, tick=tick)
 
     def _free_memory(self) -> None:
         """Let go of what can be had again."""
@@ -160,7 +158,8 @@ class StageRunner:
         if row is not None and row.state is StageState.FAILED:
             raise StageFailedError(
                 row.failure or f"stage {spec.label} failed before",
-                hint="it is not tried again as it is: change the recipe, e.g. a smaller --learning-rate",
+                hint="it is not tried again as it is: mend the net where the message names one, or change the recipe, "
+                "e.g. a smaller --learning-rate",
             )
         if row is None or row.artifact_id is None or row.state is not StageState.COMPLETE:
             return None
@@ -229,7 +228,7 @@ class StageRunner:
                     val_accuracy=outcome.curve[-1].val_accuracy,
                     curve=outcome.curve,
                     seconds=outcome.seconds,
-                    environment=environment(self._device),
+                    environment=outcome.environment,
                 )
         except StageFailedError as error:
             self._stores.checkpoints.delete(spec.fingerprint)
@@ -258,7 +257,7 @@ class StageRunner:
         try:
             with self._keeper.hold(control.renew) as held:
                 control.held = held
-                net = self._built(spec, self._given_weights(given))
+                net = rebuilt(spec.student, self._given_weights(given), self._device)
                 precision = spec.recipe.precision
                 found = score(net, self._data.val, metric=spec.metric, precision=precision, tick=control.tick)
         except LeaseLostError:
@@ -303,8 +302,8 @@ class StageRunner:
         if spec.distillation is None:
             return None
         teacher = spec.distillation.teacher
-        net = self._net(teacher)
-        identity = self._table_identity(teacher, spec)
+        net, artifact_id = self._net(teacher)
+        identity = self._table_identity(teacher, artifact_id, spec)
 
         def logits(epoch: int) -> Tensor:
             key = fingerprint({**identity, "epoch": epoch})
@@ -328,15 +327,14 @@ class StageRunner:
         self._stores.tables.put(key, table.numpy())
         return table
 
-    def _table_identity(self, teacher: StageSpec, spec: StageSpec) -> dict[str, object]:
-        """Everything that a table of teacher logits depends on, but the epoch.
+    def _table_identity(self, teacher: StageSpec, artifact_id: str, spec: StageSpec) -> dict[str, object]:
+        """Everything that a table of teacher logits depends on, but the epoch; `artifact_id`: of the teacher's weights.
 
         The environment is part of it: a table made elsewhere may differ in the last bits, and what a stage learns
         must not depend on who was first.
         """
-        row = self._stores.stages.find(teacher.fingerprint)
         return {
-            "weights": row.artifact_id if row else None,
+            "weights": artifact_id,
             "model": teacher.student,
             "data": spec.data.identity(),
             "replicate": spec.replicate,
@@ -346,31 +344,32 @@ class StageRunner:
             "environment": environment(self._device),
         }
 
-    def _net(self, spec: StageSpec) -> nn.Module:
-        """Return the trained net of a stage; a damaged one is trained again, once, and said."""
-        if spec.fingerprint not in self._nets:
-            try:
-                weights = self._weights(spec)
-            except ArtifactError as error:
-                logger.warning("%s: %s is trained again", error.message, spec.label)
-                row = self._stores.stages.find(spec.fingerprint)
-                if row is not None and row.artifact_id is not None:
-                    self._stores.stages.invalidate(spec.fingerprint, row.artifact_id)
-                self.run(spec)
-                weights = self._weights(spec)
-            self._nets[spec.fingerprint] = self._built(spec, weights)
-            while len(self._nets) > _NETS_KEPT:
-                self._nets.popitem(last=False)
-        self._nets.move_to_end(spec.fingerprint)
-        return self._nets[spec.fingerprint]
+    def _net(self, spec: StageSpec) -> tuple[nn.Module, str]:
+        """Return the trained net of a stage with the hash of its weights, both from one look at the store.
 
-    def _built(self, spec: StageSpec, weights: bytes) -> nn.Module:
-        net = build_model(spec.student, seed=0)
-        load_weights(net, weights)
-        return placed(net, self._device).eval()
+        Nets are kept in memory by that hash too: a stage whose weights were lost may have been trained again
+        elsewhere, and its new weights need not be the same bits. A damaged net is trained again, once, and said.
+        """
+        try:
+            return self._kept(spec)
+        except ArtifactError as error:
+            logger.warning("%s: %s is trained again", error.message, spec.label)
+        row = self._stores.stages.find(spec.fingerprint)
+        if row is not None and row.artifact_id is not None:
+            self._stores.stages.invalidate(spec.fingerprint, row.artifact_id)
+        self.run(spec)
+        return self._kept(spec)
 
-    def _weights(self, spec: StageSpec) -> bytes:
+    def _kept(self, spec: StageSpec) -> tuple[nn.Module, str]:
+        """Return what `_net` does. Raises ArtifactError where the stage has no weights or they are damaged."""
         row = self._stores.stages.find(spec.fingerprint)
         if row is None or row.artifact_id is None:
             raise ArtifactError(f"stage {spec.label} has no stored weights")
-        return self._stores.artifacts.get(row.artifact_id)
+        key = spec.fingerprint, row.artifact_id
+        if key not in self._nets:
+            weights = self._stores.artifacts.get(row.artifact_id)
+            self._nets[key] = rebuilt(spec.student, weights, self._device)
+            while len(self._nets) > _NETS_KEPT:
+                self._nets.popitem(last=False)
+        self._nets.move_to_end(key)
+        return self._nets[key], row.artifact_id

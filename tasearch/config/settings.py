@@ -19,7 +19,9 @@ def _comma_separated(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Temperature = Annotated[FiniteFloat, Field(gt=0)]
+MAX_TEMPERATURE = 1000.0
+"""Beyond it float32 has too few digits for the softened distributions: at 1e6 gradients are wrong."""
+Temperature = Annotated[FiniteFloat, Field(gt=0, le=MAX_TEMPERATURE)]
 KdWeight = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 KdWeights = Annotated[tuple[KdWeight, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
@@ -149,7 +151,9 @@ class Settings(BaseModel):
         description="Whether TAs are distilled from what is above them, or learn from labels alone (scratch) before "
         "they teach; then a chain has one TA.",
     )
-    temperatures: Temperatures = Field((2.0, 4.0, 8.0, 16.0), description="Temperatures to search, each > 0.")
+    temperatures: Temperatures = Field(
+        (2.0, 4.0, 8.0, 16.0), description="Temperatures to search, each > 0 and at most 1000."
+    )
     kd_weights: KdWeights = Field((0.5, 0.9, 1.0), description="KD weights to search, each in [0, 1].")
     scope: Literal["last", "chain", "stage"] = Field(
         "last",

@@ -1,4 +1,9 @@
-"""Random parts of images, scaled to the images' size, after Szegedy et al. (CVPR 2015), section 6."""
+"""Random parts of images, scaled to the images' size, after Szegedy et al. (CVPR 2015), section 6.
+
+The crops are not those of torchvision's `RandomResizedCrop(scale=(0.25, 1))`. Where area and ratio ask for a side
+longer than the image, that side is cut to the image here, and torchvision draws again. So crops are larger: their mean
+area is 0.617 against 0.565, and 17% of them, against 1%, have a full side.
+"""
 
 from __future__ import annotations
 

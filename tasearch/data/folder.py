@@ -78,17 +78,18 @@ def load(request: DataRequest) -> Source | FileSource:
     return source or _in_memory(train, test, size, kept)
 
 
-def remarks_of(request: DataRequest, source: Source | FileSource) -> tuple[str, ...]:
+def remarks_of(request: DataRequest, source: Source | FileSource, brightest: int = 255) -> tuple[str, ...]:
     """Return what was left out of a loaded folder, and what was done to its images that were not plain RGB.
 
-    Raises DataError for a lost file.
+    `brightest`: largest value in the training images. Raises DataError for a lost file.
     """
     root = root_of(request.name)
     both = len(_test_dirs(root)) == 2
     left_out = (f"the folder {_UNUSED} is not used: the images to choose by are carved from train",) if both else ()
     files = source.files if isinstance(source, Source) else source.train.files + source.test.files
     key = decoded_store.key_of(root, files, None)
-    return left_out + remarks(kinds_of_files(files, request.data_dir / "kinds" / f"{key}.safetensors"), channels=3)
+    kinds = kinds_of_files(files, request.data_dir / "kinds" / f"{key}.safetensors")
+    return left_out + remarks(kinds, channels=3, brightest=brightest)
 
 
 def _in_files(request: DataRequest, train: _Listing, test: _Listing, size: int) -> FileSource | None:

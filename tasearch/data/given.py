@@ -60,7 +60,7 @@ def load(request: DataRequest) -> Source:
         val=None,
         test=test.split(channels),
         class_names=class_names,
-        remarks=remarks(kinds, channels),
+        remarks=remarks(kinds, channels, int(train.pixels.max())),
     )
 
 

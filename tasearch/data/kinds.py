@@ -30,6 +30,8 @@ class Kind(enum.StrEnum):
 
 
 _ORDER = tuple(Kind)
+_DIM = 64
+"""Brightest value of 8 bits below which 16-bit images were hardly made for 16 bits: those of 14 bits reach 63."""
 
 
 def kind_of(image: Image.Image) -> Kind:
@@ -43,8 +45,11 @@ def kind_of(image: Image.Image) -> Kind:
     return Kind.RGB if image.mode == "RGB" else Kind.CONVERTED
 
 
-def remarks(kinds: Mapping[Kind, int], channels: int) -> tuple[str, ...]:
-    """Return what was done to images that were not plain RGB, one sentence each."""
+def remarks(kinds: Mapping[Kind, int], channels: int, brightest: int = 255) -> tuple[str, ...]:
+    """Return what was done to images that were not plain RGB, one sentence each.
+
+    `brightest`: largest value in the training images as 8 bits.
+    """
     total = sum(kinds.values())
 
     def some(kind: Kind) -> str:
@@ -57,6 +62,11 @@ def remarks(kinds: Mapping[Kind, int], channels: int) -> tuple[str, ...]:
         Kind.TRANSPARENT: "with an alpha channel or transparency, laid on white",
         Kind.CONVERTED: "of other modes (palette, CMYK, ...), converted to RGB",
     }
+    if kinds.get(Kind.DEEP) == total and brightest < _DIM:
+        done[Kind.DEEP] += (
+            f"; the brightest training pixel is {brightest} of 255, so at most {brightest + 1} levels are left: "
+            "scale the images to all of their 16 bits (those of 12 bits by 16), or convert them to 8"
+        )
     return tuple(f"{some(kind)}: {text}" for kind, text in done.items() if kinds.get(kind))
 
 

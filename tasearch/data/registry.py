@@ -88,8 +88,15 @@ def load_dataset(request: DataRequest, on_read: OnRead = lambda _done, _total: N
         ),
         too_large=source.too_large if isinstance(source, FileSource) else None,
         # Last: a folder that is refused, or its first reading stopped, leaves nothing behind.
-        remarks=folder.remarks_of(request, source) if kind == FOLDER else _remarks(source),
+        remarks=folder.remarks_of(request, source, _brightest(train)) if kind == FOLDER else _remarks(source),
     )
+
+
+def _brightest(train: AnySplit) -> int:
+    """Return the largest value in the training images."""
+    if isinstance(train, Split):
+        return int(train.images.max())
+    return 255 if train.pixels is None else int(train.pixels.value_counts.sum(dim=0).nonzero().max())
 
 
 def _remarks(source: Source | FileSource) -> tuple[str, ...]:

@@ -85,6 +85,8 @@ class GapView:
     comparisons: tuple[GapComparison, ...]
     replicates: tuple[int, ...]
     environment: str
+    model_notes: tuple[str, ...]
+    """What a reader must know of single models."""
     command: str
     versions: Mapping[str, str]
     test_opened: tuple[str, ...]

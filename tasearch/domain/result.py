@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from tasearch.domain.fingerprint import added_later
 from tasearch.domain.spec import ChainSpec
 
 
@@ -13,6 +16,7 @@ class Capacity:
     """How big a model is."""
 
     num_params: int
+    """Frozen parameters count too."""
     macs: int
     """Multiply-accumulates of one forward pass of one image (1 MAC = 2 FLOPs)."""
 
@@ -37,6 +41,22 @@ class Environment:
     threads: int
     torch_version: str
     instruction_set: str
+    matmul_precision: str = added_later("highest")
+    """Of float32 matrix products, as `torch.get_float32_matmul_precision` names it."""
+    uses_onednn: bool = added_later(True)
+    """Whether oneDNN's kernels are used on the CPU."""
+    earlier: tuple[Environment, ...] = added_later(())
+    """Other environments in which a stage was trained before it was continued in this one."""
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Environment:
+        """Return what `fingerprint.plain` wrote."""
+        earlier = tuple(cls.from_plain(place) for place in values.get("earlier", ()))
+        return cls(**{**values, "earlier": earlier})
+
+    def after(self, earlier: tuple[Environment, ...]) -> Environment:
+        """Return this environment as the one in which a stage ended that was trained in `earlier` ones before."""
+        return replace(self, earlier=tuple(place for place in earlier if place != self))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,10 @@ from tasearch.models.registry import build_model, check_model, construct
 
 @lru_cache(maxsize=1024)
 def num_params(spec: ModelSpec) -> int:
-    """Return the number of trainable parameters. Raises ModelError where the model cannot be built."""
+    """Return the number of parameters, frozen ones too: they are part of the net in use.
+
+    Raises ModelError where the model cannot be built.
+    """
     check_model(spec)
     if not is_own(spec.name):
         return inspect_net(spec).num_params

@@ -20,6 +20,14 @@ from tasearch.models.ambient import seeded
 from tasearch.models.callables import call, find_callable
 from tasearch.models.identity import net_hash, user_net_hash
 from tasearch.models.names import Kind, kind_of
+from tasearch.models.statefulness import (
+    check_state_is_whole,
+    check_trained_apart,
+    check_training_is_repeatable,
+    copied_state,
+    starts_alike,
+)
+from tasearch.models.switches import switches_kept
 from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash
 
 _IMAGES = 2
@@ -37,6 +45,8 @@ class Inspection:
     """SHA-256 as `models.identity` makes it."""
     is_contiguous: bool
     """Whether its code needs images as (N, C, H, W) in memory."""
+    starts_alike: bool = False
+    """Whether every replicate begins with the same weights, whatever its seed."""
 
 
 def identified(spec: ModelSpec, *, pretrained: bool = False) -> ModelSpec:
@@ -56,10 +66,14 @@ def identified(spec: ModelSpec, *, pretrained: bool = False) -> ModelSpec:
 def construct_other(spec: ModelSpec, seed: int) -> nn.Module:
     """Return the net of a name that is not ours on the CPU, its weights a pure function of `seed`; lazy layers done.
 
-    Raises ModelError where it cannot be built.
+    What the code sets for the whole process is put back. Raises ModelError where it cannot be built.
     """
-    with seeded(seed), torch.device("cpu"):
-        is_of_zoo = kind_of(spec.name) in _ZOOS
+    is_of_zoo = kind_of(spec.name) in _ZOOS
+    if not is_of_zoo:
+        # A module that is imported here for the first time may draw, or set seeds: neither concerns the net or others.
+        with switches_kept(spec.name), seeded(seed):
+            find_callable(spec.name)
+    with switches_kept(spec.name), seeded(seed), torch.device("cpu"):
         net = construct_zoo_net(spec) if is_of_zoo else call(find_callable(spec.name), spec)
         if any(nn.parameter.is_lazy(part) for part in (*net.parameters(), *net.buffers())):
             # They take their shapes from the first images.
@@ -72,8 +86,8 @@ def inspect_net(spec: ModelSpec) -> Inspection:
     """Build a net, give it images and return what it is.
 
     Raises ModelError where it cannot be built, cannot take the images, does not give logits (N, num_classes). A net of
-    the user's must also give finite ones in eval and in training mode, have something to train, and be the same net
-    with the same logits each time.
+    the user's must also give finite ones in eval and in training mode, have something to train, be the same net
+    with the same logits each time, and be rebuilt from its state dict alone.
     """
     return _inspected(replace(spec, code="", pretrained=""))
 
@@ -100,7 +114,8 @@ def _inspect_zoo_net(spec: ModelSpec, device: str) -> Inspection:
 def _inspect_callable(spec: ModelSpec) -> Inspection:
     net = construct_other(spec, seed=0)
     _check_state(net, spec)
-    code = user_net_hash(net, construct_other(spec, seed=1), find_callable(spec.name))
+    other, before = construct_other(spec, seed=1), copied_state(net)
+    code, is_alike = user_net_hash(net, other, find_callable(spec.name)), starts_alike(net, other)
     with seeded(0):
         _check_same(net, construct_other(spec, seed=0), spec)
         images = _images(spec, _IMAGES)
@@ -108,8 +123,11 @@ def _inspect_callable(spec: ModelSpec) -> Inspection:
         is_contiguous = not _takes_channels_last(net, images)
         found = _inspection(net, images, spec, code=code, is_contiguous=is_contiguous)
         _check_logits(net, images, spec)
+        check_state_is_whole(net, other, images, spec)
         _logits(net.train(), images, spec)
-    return found
+        check_training_is_repeatable(net, other, images, spec)
+        check_trained_apart(net, construct_other(spec, seed=0), before, spec)
+    return replace(found, starts_alike=is_alike)
 
 
 def _inspection(net: nn.Module, images: Tensor, spec: ModelSpec, *, code: str, is_contiguous: bool) -> Inspection:
@@ -134,7 +152,8 @@ def _logits(net: nn.Module, images: Tensor, spec: ModelSpec) -> Tensor:
     mode = "training" if net.training else "eval"
     shape = " x ".join(map(str, images.shape[1:]))
     try:
-        logits = net(images)
+        with switches_kept(spec.name):
+            logits = net(images)
     except Exception as error:  # whatever a user's code does not like
         raise ModelError(
             f"{spec.name} cannot take images of {shape} (in {mode} mode): {type(error).__name__}: {error}",
@@ -180,7 +199,7 @@ def _check_same(net: nn.Module, again: nn.Module, spec: ModelSpec) -> None:
 
 
 def _check_logits(net: nn.Module, images: Tensor, spec: ModelSpec) -> None:
-    with torch.no_grad():
+    with switches_kept(spec.name), torch.no_grad():
         logits, again = net(images), net(images)
     if not bool(logits.isfinite().all()):
         raise ModelError(f"{spec.name} gives logits that are not finite", hint="check its initial weights")
@@ -201,7 +220,7 @@ def _takes_channels_last(net: nn.Module, images: Tensor) -> bool:
     """Whether the net's code can read images that lie channels last; leaves it contiguous."""
     last, contiguous = torch.channels_last, torch.contiguous_format
     try:
-        with torch.no_grad():
+        with switches_kept(), torch.no_grad():
             net.to(memory_format=last)(images.contiguous(memory_format=last))
     except Exception:  # what is wrong beside the layout is found when contiguous images are tried
         return False

@@ -27,6 +27,7 @@ from tasearch.report.single_page import (
     to_json_text,
     write_files,
 )
+from tasearch.search.finals import MODEL_REMARKS, model_notes
 from tasearch.search.gap import ROUND, best, comparisons, gap_arms, gap_points
 from tasearch.stores.home import REPORT_NAME
 from tasearch.stores.records import Records
@@ -58,7 +59,10 @@ def gap_view(records: Records, study_name: str) -> GapView:
         [stage.teacher_fingerprint for stage in stages.values() if stage.teacher_fingerprint is not None]
     )
     labels = {name: stages[print_] for name, print_ in config["scratch"].items() if print_ in stages}
-    places = {stage.environment for stage in stages.values() if stage.environment is not None}
+    ends = [stage.environment for stage in stages.values() if stage.environment is not None]
+    places = {
+        f"{place.device}, {wording.plural(place.threads, 'thread')}" for end in ends for place in (end, *end.earlier)
+    }
     return GapView(
         study_name=study_name,
         vary=vary,
@@ -72,7 +76,8 @@ def gap_view(records: Records, study_name: str) -> GapView:
         taught_by=_taught_by(finals, stages, teachers),
         comparisons=comparisons(points, vary),
         replicates=tuple(sorted({final.replicate for final in finals})),
-        environment="; ".join(sorted(f"{place.device}, {wording.plural(place.threads, 'thread')}" for place in places)),
+        environment="; ".join(sorted(places)),
+        model_notes=tuple(model_notes(config.get(MODEL_REMARKS, ()))),
         command=config["command"],
         versions=row.versions,
         test_opened=tuple(row.attrs.get("test_opened", ())),
@@ -128,6 +133,7 @@ def page_of(view: GapView) -> SinglePage:
             "Each teacher was trained once, from labels on replicate 0: the intervals cover the randomness of TAs and "
             "students, for this test set, not that of teachers.",
             f"The {len(view.comparisons)} intervals of the differences cover with 95% all together (Bonferroni).",
+            *view.model_notes,
             opened if view.test_opened else "The test set has not been opened.",
             "Versions: " + ", ".join(f"{name} {value}" for name, value in view.versions.items()),
         ],

@@ -14,7 +14,7 @@ from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.result import Capacity, FinalRow, TrialRow, TrialState
 from tasearch.report.view import ModelPoint, StudyView
 from tasearch.report.wording import plural
-from tasearch.search.finals import fairness_notes, opening_notes
+from tasearch.search.finals import MODEL_REMARKS, fairness_notes, model_notes, opening_notes
 from tasearch.search.importance import chain_importances
 from tasearch.search.sampler import calibrates_tas
 from tasearch.search.space import RECOMMENDED_KD_WEIGHT, RECOMMENDED_TEMPERATURE, SearchSpace
@@ -144,7 +144,12 @@ def _view(records: Records, row: StudyRow, url: Any, storage: str, *, full: bool
     verdict = judge(
         finals,
         lambda last: stored_rule(row.attrs, last),
-        [*fairness_notes(trials, finals), *opening_notes(row.attrs), *([] if trials else [_NO_TRIALS])],
+        [
+            *fairness_notes(trials, finals),
+            *opening_notes(row.attrs),
+            *model_notes(config.get(MODEL_REMARKS, ())),
+            *([] if trials else [_NO_TRIALS]),
+        ],
         measure=in_words(metric),
     )
     return StudyView(
@@ -228,9 +233,12 @@ def _point(name: str, role: str, capacities: Mapping[str, Capacity], stages: Seq
 
 
 def _environment(stages: Mapping[str, StageOutcome]) -> str:
-    environments = {stage.environment for stage in stages.values() if stage.environment is not None}
-    found = {f"{place.device}, {plural(place.threads, 'thread')}, {place.instruction_set}" for place in environments}
-    return "; ".join(sorted(found)) or "no stage yet"
+    ends = [stage.environment for stage in stages.values() if stage.environment is not None]
+    places = {place for end in ends for place in (end, *end.earlier)}
+    found = {f"{place.device}, {plural(place.threads, 'thread')}, {place.instruction_set}" for place in places}
+    moved = sum(bool(end.earlier) for end in ends)
+    said = f" ({plural(moved, 'stage')} begun in one environment and finished in another)" if moved else ""
+    return "; ".join(sorted(found)) + said or "no stage yet"
 
 
 def _threads(stages: Mapping[str, StageOutcome]) -> int | None:

@@ -142,6 +142,15 @@ def opening_notes(attrs: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+MODEL_REMARKS = "model_remarks"
+"""Entry of a study's configuration: what was said of its models before it started."""
+
+
+def model_notes(remarks: Sequence[str]) -> list[str]:
+    """Return what was said of single models as sentences of a verdict."""
+    return [f"{remark}." for remark in remarks]
+
+
 def _row(number: int, arm: Arm, replicate: int) -> FinalRow:
     return FinalRow(
         round=number,

@@ -57,7 +57,7 @@ def stage_outcomes(engine: Engine, study_name: str, *, patience: float = PATIENC
     def work(connection: Connection) -> list[StageOutcome]:
         rows = connection.execute(query).all()
         texts = {row.environment for row in rows}
-        environments = {text: None if text is None else Environment(**json.loads(text)) for text in texts}
+        environments = {text: None if text is None else Environment.from_plain(json.loads(text)) for text in texts}
         return [
             StageOutcome(
                 fingerprint=fingerprint,
@@ -126,7 +126,7 @@ def stage_details(engine: Engine, study_name: str, *, patience: float = PATIENCE
     )
     rows = read(engine, lambda connection: connection.execute(query).all(), patience=patience)
     texts = {row.environment for row in rows}
-    environments = {text: None if text is None else Environment(**json.loads(text)) for text in texts}
+    environments = {text: None if text is None else Environment.from_plain(json.loads(text)) for text in texts}
     roles: dict[str, list[str]] = {}
     for row in rows:
         roles.setdefault(row.fingerprint, []).append(row.role)

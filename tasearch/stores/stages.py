@@ -342,7 +342,7 @@ def _stage_row(row: Row[Any]) -> StageRow:
         val_accuracy=row.val_accuracy,
         curve=tuple(EpochResult(**epoch) for epoch in curve),
         seconds=row.seconds,
-        environment=None if row.environment is None else Environment(**row.environment),
+        environment=None if row.environment is None else Environment.from_plain(row.environment),
         failure=row.failure,
         created_at=row.created_at,
         finished_at=row.finished_at,

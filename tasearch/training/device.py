@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 
 from tasearch.domain.errors import ConfigError
 from tasearch.domain.result import Environment
+from tasearch.models.switches import fix_switches, matmul_precision
 
 
 def resolve_device(name: str, flag: str = "--device") -> torch.device:
@@ -42,32 +42,11 @@ def resolve_device(name: str, flag: str = "--device") -> torch.device:
 
 
 def configure(device: torch.device, threads: int) -> None:
-    """Fix what bit-identity rests on: thread count and deterministic kernels."""
+    """Fix what bit-identity rests on: thread count, deterministic kernels, and every switch that changes a result."""
     torch.set_num_threads(threads)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # It would write NaN into every new tensor: a tenth of a stage's time, for catching reads that we do not make.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-@contextmanager
-def torch_as_before() -> Iterator[None]:
-    """Put back at the end of the block what `configure` sets for the whole process."""
-    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    kernels = cudnn.benchmark, cudnn.deterministic
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warns)
-        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
-        cudnn.benchmark, cudnn.deterministic = kernels
+    fix_switches()
 
 
 def environment(device: torch.device) -> Environment:
@@ -78,6 +57,8 @@ def environment(device: torch.device) -> Environment:
         threads=torch.get_num_threads(),
         torch_version=torch.__version__,
         instruction_set=torch.backends.cpu.get_cpu_capability(),
+        matmul_precision=matmul_precision(),
+        uses_onednn=bool(torch.backends.mkldnn.enabled),
     )
 
 

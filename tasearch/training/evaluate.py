@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tasearch.data.views import Views, ViewSource
 from tasearch.domain.metric import ACCURACY
+from tasearch.models.switches import guarded
 from tasearch.models.traits import as_input
 from tasearch.training.device import autocast
 from tasearch.training.folding import folded
@@ -74,6 +75,12 @@ def _predicted(net: nn.Module, source: ViewSource, precision: str, tick: Callabl
     return torch.cat(found)
 
 
+def first_logits(net: nn.Module, source: ViewSource, *, precision: str) -> Tensor:
+    """Return the net's logits on the first block of a split without augmentation, shape (B, K), on the CPU."""
+    [logits] = _forward(net, source.plain_blocks(_order(source)[:1]), source.device, precision)
+    return logits.float().cpu()
+
+
 def logits_table(net: nn.Module, views: Views, *, precision: str, tick: Callable[[], None]) -> Tensor:
     """Return the net's logits on every view of an epoch, shape (N, K), float16, on the CPU.
 
@@ -101,7 +108,7 @@ def _forward(net: nn.Module, blocks: Iterable[Tensor], device: torch.device, pre
     net.eval()
     try:
         for images in blocks:
-            with torch.no_grad(), autocast(device, precision):
+            with guarded(net), torch.no_grad(), autocast(device, precision):
                 logits: Tensor = net(as_input(images, net))
             # Outside the block: a generator must not leave its caller in another mode between two values.
             yield logits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from collections.abc import Callable, Iterator
@@ -51,6 +52,8 @@ class Exportable:
     """safetensors, as the artifact store has them."""
     statistics: ChannelStatistics
     """What images are normalised by, in units of 0..255."""
+    class_names: tuple[str, ...]
+    """In the order of the logits."""
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -96,8 +99,13 @@ class Check:
 
 
 def exportable(spec: ModelSpec, weights: bytes, dataset: Dataset) -> Exportable:
-    """Return a student with the normalisation of the images it was trained on."""
-    return Exportable(spec=spec, weights=weights, statistics=normalisation_of(dataset.spec, dataset.train))
+    """Return a student with the normalisation of the images it was trained on and the names of their classes."""
+    return Exportable(
+        spec=spec,
+        weights=weights,
+        statistics=normalisation_of(dataset.spec, dataset.train),
+        class_names=dataset.class_names,
+    )
 
 
 def sample_of(model: Exportable, dataset: Dataset) -> Sample:
@@ -278,8 +286,19 @@ def _write_onnx(model: Exportable, folder: Path) -> None:
     written = onnx.load(path)
     for part in (*written.graph.node, *written.graph.value_info, *written.graph.input, *written.graph.output):
         del part.metadata_props[:]
+    onnx.helper.set_model_props(written, _onnx_metadata(model))
     onnx.checker.check_model(written, full_check=True)
     onnx.save(written, path)
+
+
+def _onnx_metadata(model: Exportable) -> dict[str, str]:
+    """Return what whoever has only the file needs to know; values are JSON, as ONNX takes texts only."""
+    return {
+        "class_names": json.dumps(model.class_names, ensure_ascii=False),
+        "mean": json.dumps(model.mean),
+        "std": json.dumps(model.std),
+        "input": "float32 images in [0, 1]; normalisation by mean and std is part of the graph",
+    }
 
 
 Loaded = tuple[str, Callable[[Tensor], Tensor]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import errno
 import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PosixPath, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -22,8 +25,26 @@ from tasearch.training.weights import watched_tensors, weights_to_bytes
 
 ENTRIES = ("state_dict", "model", "model_state_dict", "net", "weights")
 """Of a checkpoint that holds more than weights, where they may be."""
-PREFIXES = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before every name."""
+AVERAGED_ENTRIES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+"""Where the weights averaged over training may be; used only where there are no others."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+"""What DataParallel, torch.compile and the modules of Lightning put before every name."""
+_COUNTER_OF_AVERAGE = "n_averaged"
+"""What torch's AveragedModel keeps beside the weights."""
+_SCALAR, _ARRAY = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+_HARMLESS_TYPES: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    *(kind for kind in vars(np.dtypes).values() if isinstance(kind, type)),
+    # NumPy 1 and 2 name the two functions that make a scalar and an array differently.
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((_ARRAY, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    codecs.encode,
+    argparse.Namespace,
+    PosixPath,
+    PurePosixPath,
+]
+"""What training scripts save beside the weights, e.g. the best accuracy; to make one runs no code of the file."""
 _SHOWN = 3
 _WANTED = "give the file of a state dict saved by torch.save, or a .safetensors file"
 
@@ -60,6 +81,12 @@ def read_checkpoint(path: Path, spec: ModelSpec) -> GivenWeights:
         raise ModelError(
             f"{path} holds weights that are not finite: {_some(broken)}", hint="give the checkpoint of another epoch"
         )
+    negative = [name for name in state if name.endswith("running_var") and bool((state[name] < 0).any())]
+    if negative:
+        raise ModelError(
+            f"{path} holds negative variances, whose square roots are not numbers: {_some(negative)}",
+            hint="give the checkpoint of another epoch; averages of weights must leave the running statistics out",
+        )
     return GivenWeights(weights=weights_to_bytes(net), remarks=tuple(remarks))
 
 
@@ -73,7 +100,8 @@ def _content(path: Path) -> Any:
             return load_safetensors(path.read_bytes())
         if start[:2] != b"PK" and start[:1] != b"\x80":
             raise ModelError(f"{path} is no checkpoint", hint=_WANTED)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS_TYPES):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
         raise
     except OSError as error:
@@ -105,15 +133,20 @@ def _state_dict(content: Any, path: Path, remarks: list[str]) -> dict[str, Tenso
     if _is_state(content):
         return dict(content)
     if isinstance(content, Mapping):
+        averaged = [entry for entry in AVERAGED_ENTRIES if _is_state(content.get(entry))]
         for entry in ENTRIES:
             if _is_state(content.get(entry)):
-                remarks.append(f"its entry `{entry}` is used")
+                aside = f"; `{averaged[0]}`, weights averaged over training, is left aside" if averaged else ""
+                remarks.append(f"its entry `{entry}` is used{aside}")
                 return dict(content[entry])
+        if len(averaged) == 1:
+            remarks.append(f"its entry `{averaged[0]}` is used, weights averaged over training")
+            return {name: tensor for name, tensor in content[averaged[0]].items() if name != _COUNTER_OF_AVERAGE}
     kind = type(content).__name__
     found = f"the entries {_some([str(key) for key in content])}" if isinstance(content, Mapping) else f"a {kind}"
     raise ModelError(
         f"{path} has no state dict: it holds {found}",
-        hint=f"save `net.state_dict()`, alone or as one of: {', '.join(ENTRIES)}",
+        hint=f"save `net.state_dict()`, alone or as one of: {', '.join((*ENTRIES, *AVERAGED_ENTRIES))}",
     )
 
 

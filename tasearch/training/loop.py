@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -15,11 +15,13 @@ from torch import Tensor
 from tasearch.data.views import ViewSource, batch_order, to_device
 from tasearch.domain.errors import DataError, StageFailedError
 from tasearch.domain.randomness import seed_for
-from tasearch.domain.result import EpochResult
+from tasearch.domain.result import Environment, EpochResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.names import is_own
+from tasearch.training.device import environment
 from tasearch.training.evaluate import hits, share
 from tasearch.training.graphs import StepGraphs, can_be_recorded
+from tasearch.training.rebuilding import check_rebuilt
 from tasearch.training.schedule import learning_rate
 from tasearch.training.student import Student
 from tasearch.training.weights import Checkpoint, capture, restore, weights_to_bytes
@@ -77,6 +79,8 @@ class Trained:
     curve: tuple[EpochResult, ...]
     seconds: float
     """Training time over all attempts; of stages trained side by side each has its share."""
+    environment: Environment
+    """Where it was trained; it names the earlier ones where it was continued in another than it began in."""
 
 
 def steps_per_epoch(num_train: int, batch_size: int) -> int:
@@ -103,7 +107,7 @@ def fit(
     `teacher_logits(epoch)` gives the teacher's logits on the training views of that epoch, shape (N, K), in the
     order of the samples. `checkpoint` continues a run that was stopped; the result is bit-identical to a run that
     was not. `graphs`: recordings of earlier stages on a GPU, to be used again. Raises StageFailedError where the loss
-    stops being finite, InterruptedStage where `control` says so.
+    stops being finite or the weights do not give the net that was trained, InterruptedStage where `control` says so.
     """
     job = StageJob(spec=spec, control=control, teacher_logits=teacher_logits, checkpoint=checkpoint)
     started = time.monotonic()
@@ -167,6 +171,7 @@ class StageRun:
         self.saved = job.checkpoint
         """The checkpoint that was last handed out, or begun from."""
         self._weights = b""
+        self._environment = environment(device)
         # On a GPU the next epoch is begun before the outcome of the last one has come back, so that it never waits.
         # After a fixed number of steps: how stages take turns must not depend on time.
         self._lag = min(_LAG, self.steps - 1) if device.type == "cuda" else 0
@@ -186,7 +191,7 @@ class StageRun:
     def advance(self) -> bool:
         """Carry out the next step, on a GPU queue it; False once the stage has ended.
 
-        Raises StageFailedError where the loss stops being finite, and what the control raises; the stage is saved
+        Raises StageFailedError as `fit` does, and what the control raises; the stage is saved
         before an InterruptedStage or a DataError goes on. After any exception it has nothing more to save: it may have
         been broken off within a step.
         """
@@ -198,7 +203,12 @@ class StageRun:
 
     def trained(self) -> Trained:
         """Return what came out, once `advance` has returned False."""
-        return Trained(weights=self._weights, curve=tuple(self.curve), seconds=self.seconds)
+        return Trained(
+            weights=self._weights,
+            curve=tuple(self.curve),
+            seconds=self.seconds,
+            environment=self._environment,
+        )
 
     def checkpoint(self) -> bytes:
         """Return the state between two steps. Raises StageFailedError where the epoch before has diverged."""
@@ -210,6 +220,7 @@ class StageRun:
                 loss_sum=float(self.student.loss_sum),
                 curve=tuple(self.curve),
                 seconds=self.seconds,
+                environments=(*self._environment.earlier, replace(self._environment, earlier=())),
                 tensors=capture(self.student.net, self.student.optimizer),
             ).to_bytes()
 
@@ -235,6 +246,7 @@ class StageRun:
         self.student.loss_sum.fill_(checkpoint.loss_sum)
         self.curve = list(checkpoint.curve)
         self.seconds = checkpoint.seconds
+        self._environment = self._environment.after(checkpoint.environments)
         if self.step < self._lag:
             # Whoever was stopped this early had not told the epoch before; telling it twice is harmless.
             self._untold = self.curve[-1:]
@@ -256,11 +268,12 @@ class StageRun:
                 self._end_epoch()
                 if not self._lag or self.epoch > self.job.spec.recipe.epochs:
                     self._tell_epoch()
+            self._weights = weights_to_bytes(self.student.net)
+            self._check_rebuilt()
         except (InterruptedStage, DataError):
             # A file that has vanished can be put back: the stage then goes on from here.
             self.save()
             raise
-        self._weights = weights_to_bytes(self.student.net)
 
     def _epoch_steps(self) -> Iterator[None]:
         """Carry out the remaining steps of the current epoch; yields after each."""
@@ -323,6 +336,18 @@ class StageRun:
         while self._untold:
             self.job.control.epoch_done(self._untold.pop(0))
             self.job.control.tick()
+
+    def _check_rebuilt(self) -> None:
+        """Raise StageFailedError where the net rebuilt from the weights is not the one that was trained."""
+        check_rebuilt(
+            self.student.net,
+            self.job.spec,
+            self._weights,
+            self.data.val,
+            self.curve[-1].val_accuracy,
+            is_exact=self.device.type == "cpu" and not self._environment.earlier,
+            tick=self.job.control.tick,
+        )
 
     def _check_finite(self, epoch: int, steps: int, loss_sum: Tensor, finite: Tensor) -> float:
         """Return the mean loss of an epoch after some steps. Raises StageFailedError where not all is finite.

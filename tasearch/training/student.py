@@ -14,6 +14,7 @@ from tasearch.domain.randomness import seed_for
 from tasearch.domain.spec import StageSpec
 from tasearch.models.ambient import seeded
 from tasearch.models.registry import build_model
+from tasearch.models.switches import guarded
 from tasearch.models.traits import as_input, placed
 from tasearch.training.device import autocast
 from tasearch.training.loss import kd_loss
@@ -108,7 +109,7 @@ class Student:
         self.loss_sum += loss.detach()
 
     def _loss(self, images: Tensor, targets: Tensor, teacher: Tensor | None) -> Tensor:
-        with autocast(self.device, self.precision):
+        with guarded(self.net), autocast(self.device, self.precision):
             logits = self.net(as_input(images, self.net))
         logits = logits.float()
         if teacher is None:

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from tasearch.domain.result import EpochResult
+from tasearch.domain.fingerprint import plain
+from tasearch.domain.result import Environment, EpochResult
 
 
 def weights_to_bytes(net: nn.Module) -> bytes:
@@ -52,6 +53,8 @@ class Checkpoint:
     curve: tuple[EpochResult, ...]
     seconds: float
     """Training time so far."""
+    environments: tuple[Environment, ...]
+    """Where it was trained so far, in order; more than one where it was continued elsewhere."""
     tensors: dict[str, Tensor]
     """`net.*`, and what the optimizer keeps: `momentum.*`, of AdamW `exp_avg.*`, `exp_avg_sq.*` and `step.*`."""
 
@@ -63,6 +66,7 @@ class Checkpoint:
             "loss_sum": self.loss_sum.hex(),
             "curve": [[point.epoch, point.train_loss, point.val_accuracy] for point in self.curve],
             "seconds": self.seconds,
+            "environments": plain(self.environments),
         }
         return save({**self.tensors, _COUNTERS: _text(json.dumps(counters))})
 
@@ -77,6 +81,7 @@ class Checkpoint:
             loss_sum=float.fromhex(counters["loss_sum"]),
             curve=tuple(EpochResult(epoch=e, train_loss=t, val_accuracy=v) for e, t, v in counters["curve"]),
             seconds=counters["seconds"],
+            environments=tuple(map(Environment.from_plain, counters["environments"])),
             tensors=tensors,
         )
 

@@ -15,8 +15,7 @@ from tasearch.stores.home import Home
 from tasearch.stores.reading import guard, has_optuna_tables, readable_url
 from tasearch.stores.records import Records, has_records, open_records
 from tasearch.training.checkup import examine_device
-
-_LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy")
+from tasearch.worker.study_config import library_versions
 
 
 def examine(settings: Settings, *, verify: bool) -> list[Finding]:
@@ -39,7 +38,7 @@ def examine(settings: Settings, *, verify: bool) -> list[Finding]:
             found.append(wrong("database", error.message, error.hint))
         finally:
             records.close()
-    installed = ", ".join(f"{library} {version(library)}" for library in _LIBRARIES)
+    installed = ", ".join(f"{library} {number}" for library, number in library_versions().items())
     return [*found, *examine_home(home), ok("versions", installed), *examine_device()]
 
 
@@ -60,9 +59,9 @@ def _studies(records: Records) -> list[Finding]:
     found = []
     for study in records.studies.list_all():
         changed = [
-            f"{library} {made} (now {version(library)})"
-            for library in _LIBRARIES
-            if (made := study.versions.get(library)) not in (None, version(library))
+            f"{library} {made} (now {number})"
+            for library, number in library_versions().items()
+            if (made := study.versions.get(library)) not in (None, number)
         ]
         if changed:
             text = (

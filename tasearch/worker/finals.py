@@ -16,7 +16,16 @@ from tasearch.domain.errors import LeaseLostError, StageFailedError
 from tasearch.domain.fingerprint import fingerprint, plain
 from tasearch.domain.result import FinalRow, Role, TrialRow, Verdict
 from tasearch.domain.spec import StageSpec
-from tasearch.search.finals import Arm, arms, due_rows, enter_round, failed_arms, fairness_notes, opening_notes
+from tasearch.search.finals import (
+    Arm,
+    arms,
+    due_rows,
+    enter_round,
+    failed_arms,
+    fairness_notes,
+    model_notes,
+    opening_notes,
+)
 from tasearch.search.race import Rule, schedule
 from tasearch.search.standing import RULES, Standing, rule_of_round, standing, stored_rule
 from tasearch.search.verdict import judge
@@ -90,7 +99,7 @@ class FinalsWorker:
         verdict = judge(
             self.finals.rows(name),
             lambda last: stored_rule(attrs, last),
-            [*fairness_notes(trials, rows), *opening_notes(attrs)],
+            [*fairness_notes(trials, rows), *opening_notes(attrs), *model_notes(self.plan.model_remarks)],
             measure=self.plan.measure,
         )
         if verdict is not None:

@@ -244,6 +244,8 @@ def _reproduction(facts: Mapping[str, Any]) -> str:
     trained, exported = facts["versions"]["trained"], facts["versions"]["exported"]
     place = facts["environment"]
     where = "" if place is None else f" on {escaped(place['device'])}, CPU threads: {place['threads']},"
+    for earlier in place.get("earlier", ()) if place else ():
+        where += f" begun on {escaped(earlier['device'])}, CPU threads: {earlier['threads']},"
     commands = f"{facts['commands']['study']}\n{facts['commands']['export']}"
     how = "To reproduce:"
     if "object:" in commands:

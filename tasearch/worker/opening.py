@@ -77,6 +77,7 @@ def _data_lines(plan: StudyPlan, dataset: Dataset, advice: str = "") -> list[str
         *(["metric: balanced accuracy, the mean over classes; every accuracy below is that"] if is_balanced else []),
         *([streamed] if streamed else []),
         *([named] if named else []),
+        *plan.model_remarks,
     ]
 
 

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -28,9 +27,9 @@ from tasearch.stores.records import open_records
 from tasearch.training.device import configure, resolve_device
 from tasearch.training.loop import InterruptedStage
 from tasearch.worker.progress import Display
-from tasearch.worker.session import LIBRARIES
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.stored_study import StoredStudy, recorded_stage, weights_of
+from tasearch.worker.study_config import LIBRARIES, library_versions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,13 +206,28 @@ def _differences(stages: Sequence[StageComparison], versions: Mapping[str, str])
     """Return one line for each way in which then and now differ: `threads 2, now 1`."""
     found: dict[str, None] = {}
     for stage in stages:
-        for name in (field.name for field in dataclasses.fields(Environment)):
-            before, after = getattr(stage.before.environment, name), getattr(stage.after.environment, name)
-            if before != after:
-                found[f"{name.replace('_', ' ')} {before}, now {after}"] = None
+        then, now = stage.before.environment, stage.after.environment
+        for place in then.earlier:
+            # It has the bits of neither: each part of it was trained elsewhere.
+            begun = f"{stage.label} was begun in another environment than it was finished in"
+            found[f"{begun}: {_apart(place, then)}"] = None
+        for name, before, after in _fields_apart(then, now):
+            found[f"{name} {before}, now {after}"] = None
+    versions_now = library_versions()
     for library in LIBRARIES:
-        before, after = versions.get(library), version(library)
+        was, is_now = versions.get(library), versions_now.get(library, "not installed")
         # That of torch is recorded with each stage.
-        if library != "torch" and before not in (None, after):
-            found[f"{library} {before}, now {after}"] = None
+        if library != "torch" and was not in (None, is_now):
+            found[f"{library} {was}, now {is_now}"] = None
     return list(found)
+
+
+def _apart(one: Environment, other: Environment) -> str:
+    return ", ".join(f"{name} {first}, then {second}" for name, first, second in _fields_apart(one, other))
+
+
+def _fields_apart(one: Environment, other: Environment) -> list[tuple[str, object, object]]:
+    """Return in what two environments differ, in words, with the value of each."""
+    names = [field.name for field in dataclasses.fields(Environment) if field.name != "earlier"]
+    pairs = [(name.replace("_", " "), getattr(one, name), getattr(other, name)) for name in names]
+    return [(name, first, second) for name, first, second in pairs if first != second]

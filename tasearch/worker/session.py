@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from tasearch.chain.control import LEASE_SECONDS, Stores, Watcher
 from tasearch.chain.run import StageRunner
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
-from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
 from tasearch.domain.fingerprint import plain
 from tasearch.search.storage import Storage, close_storage, is_stored, open_storage
@@ -49,14 +47,13 @@ from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.same_code import check_code
 from tasearch.worker.signals import StopFlag
 from tasearch.worker.snapshot import FIRST_PHASE, Snapshot, is_gone
-from tasearch.worker.stored_study import data_request
-from tasearch.worker.study_config import study_config
+from tasearch.worker.stored_study import data_request, dataset_of
+from tasearch.worker.study_config import library_versions, study_config
 from tasearch.worker.study_plan import StudyPlan, build_plan, check_names
 from tasearch.worker.suggestion import Suggestion, SuggestionWatcher, suggest
 from tasearch.worker.trials import forget_trials
 
 _GO_ON = "the same command then goes on where this one stopped"
-LIBRARIES = ("tasearch", "torch", "torchvision", "optuna", "sqlalchemy", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -279,7 +276,7 @@ class Session:
 
     def _load(self, data_dir: Path) -> Dataset:
         request = data_request(self.settings, data_dir, self.device, self._objects)
-        return load_dataset(request, on_read=FirstReading(self.display, self.stop))
+        return dataset_of(request, FirstReading(self.display, self.stop))
 
     def _register(self, records: Records, *, joins: bool) -> None:
         """Create the study's record unless this worker joins, or refuse where it exists with another configuration.
@@ -290,8 +287,7 @@ class Session:
         stored = records.studies.find(name)
         if stored is None and not joins:
             asked, self.plan = self.plan, self.plan.with_precision(self._resolved_precision(records))
-            versions = {library: version(library) for library in LIBRARIES}
-            if records.studies.create(name, identity, self._config(self.plan), versions):
+            if records.studies.create(name, identity, self._config(self.plan), library_versions()):
                 return
             self.plan = asked
             stored = records.studies.find(name)

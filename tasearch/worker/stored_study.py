@@ -15,6 +15,7 @@ from tasearch.data.registry import load_dataset
 from tasearch.data.survey import OnRead
 from tasearch.domain.errors import ArtifactError, ConfigError, StorageError
 from tasearch.domain.spec import StageSpec
+from tasearch.models.switches import switches_kept
 from tasearch.stores.artifacts import ArtifactStore
 from tasearch.stores.home import Home
 from tasearch.stores.records import Records
@@ -53,7 +54,7 @@ def open_stored_study(
     """
     data_dir = settings.data_dir or Home(settings.home).data
     with DataFolderGuard(data_dir).undone_if_refused():
-        dataset = load_dataset(data_request(settings, data_dir, device, objects), on_read=on_read)
+        dataset = dataset_of(data_request(settings, data_dir, device, objects), on_read)
         plan = build_plan(settings, dataset)
         _refuse_others(row, plan)
     return StoredStudy(
@@ -80,6 +81,12 @@ def data_request(
         device=device,
         objects=objects,
     )
+
+
+def dataset_of(request: DataRequest, on_read: OnRead) -> Dataset:
+    """Load data; what a user's callable sets for the whole process is put back. Raises DataError, InterruptedStage."""
+    with switches_kept(f"--dataset {request.name}"):
+        return load_dataset(request, on_read=on_read)
 
 
 def recorded_stage(study: StoredStudy, spec: StageSpec) -> StageRow:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -9,9 +11,22 @@ import torch
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
 from tasearch.domain.fingerprint import plain
+from tasearch.search.finals import MODEL_REMARKS
 from tasearch.training.device import environment
 from tasearch.worker.command import command_of
 from tasearch.worker.study_plan import StudyPlan
+
+LIBRARIES = ("tasearch", "torch", "torchvision", "timm", "optuna", "sqlalchemy", "numpy")
+"""Whose versions are recorded with a study, where they are installed."""
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that a result may depend on."""
+    found = {}
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
 
 
 def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: Settings) -> dict[str, Any]:
@@ -26,6 +41,7 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: 
         "class_names": list(dataset.class_names),
         "class_counts": plain(dataset.class_counts),
         "data_remarks": list(dataset.remarks),
+        MODEL_REMARKS: list(plan.model_remarks),
         "capacities": plain(plan.capacities),
         "environment": plain(environment(device)),
         "command": command_of(said, plan.study_name, plan.precision),

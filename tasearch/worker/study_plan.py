@@ -21,7 +21,7 @@ from tasearch.domain.metric import ACCURACY, in_words
 from tasearch.domain.result import Capacity
 from tasearch.domain.spec import DataSpec, ModelSpec, Recipe
 from tasearch.models.capacity import capacity
-from tasearch.models.inspection import identified
+from tasearch.models.inspection import identified, inspect_net
 from tasearch.models.ladder import default_ladder
 from tasearch.models.names import PAPER_RUNGS, family_of, is_own, short
 from tasearch.models.names import check_names as check_all_names
@@ -52,6 +52,8 @@ class StudyPlan:
     capacities: Mapping[str, Capacity]
     """Of the teacher, the student and every candidate TA."""
     test_hash: str
+    model_remarks: tuple[str, ...]
+    """What is to be said of models that are not ours."""
     num_independent_val: int
     """Groups of val images, or val images where each is its own group; for balanced accuracy as many as it is worth."""
 
@@ -159,6 +161,7 @@ def build_plan(settings: Settings, dataset: Dataset) -> StudyPlan:
         stages=stages,
         capacities={name: capacity(stages.model(name)) for name in names},
         test_hash=dataset.test_hash,
+        model_remarks=_model_remarks(stages, (*ladder, settings.student)),
         num_independent_val=_independent_val(dataset, settings.metric),
     )
 
@@ -237,6 +240,16 @@ def _other_models(settings: Settings, data: DataSpec, names: Sequence[str]) -> d
         for name in names
         if name in pretrained or not is_own(name)
     }
+
+
+def _model_remarks(stages: StagePlanner, names: Sequence[str]) -> tuple[str, ...]:
+    """Return a line for each TA and student whose replicates do not differ in their initial weights."""
+    return tuple(
+        f"{name}: every replicate starts from the same weights, because its code sets the seed or loads weights; "
+        "intervals leave out what other initial weights would change"
+        for name in names
+        if not is_own(name) and inspect_net(stages.model(name)).starts_alike
+    )
 
 
 def recipe_of(settings: Settings, name: str) -> Recipe:

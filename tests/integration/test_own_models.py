@@ -47,6 +47,22 @@ def test_a_given_teacher_and_own_nets_from_search_to_export(
     assert facts["normalisation"]["mean"] == pytest.approx([0.485, 0.456, 0.406])
 
 
+def test_a_net_that_sets_the_seed_is_said_to_start_alike_before_and_in_the_verdict(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nets = ("--teacher", "tests.nets:large", "--student", "tests.nets:starts_alike", "--tas", "tests.nets:medium")
+    loud = [argument for argument in arguments if argument != "-q"]
+    assert main([*loud, *nets, "--temperatures", "4", "--kd-weights", "0.9", "--trials", "2"]) == 0
+    out, err = capsys.readouterr()
+    said = "tests.nets:starts_alike: every replicate starts from the same weights"
+    assert said in err.partition("training ")[0]
+    assert any(note.startswith(said) for note in json.loads(out)["verdict"]["notes"])
+    # Read by others, who do not have the net.
+    assert main(["report", "pets", "--home", str(tmp_path / "home"), "--format", "md", "-q"]) == 0
+    text = (tmp_path / "home" / "reports" / "pets" / "report.md").read_text()
+    assert "every replicate starts from the same weights" in text
+
+
 BREAKS = ("--teacher", "tests.nets:large", "--student", "tests.nets:small", "--tas", "tests.nets:breaks")
 
 

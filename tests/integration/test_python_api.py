@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 import tasearch
 from tasearch.domain.errors import ConfigError, DataError, StorageError
+from tasearch.models.switches import switches_kept
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -85,6 +87,29 @@ def test_a_trial_is_reproduced_with_the_data_handed_over(
     found = tasearch.reproduce_trial(0, names["results"].study_name, dataset=names["config"].objects)
     assert found.identical
     assert found.student.before.val_accuracy == found.student.after.val_accuracy
+
+
+def test_a_study_has_the_same_stages_whatever_its_caller_has_set(
+    ran: tuple[dict[str, Any], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names, folder = ran
+    monkeypatch.chdir(tmp_path)
+    with switches_kept():
+        torch.set_default_dtype(torch.float64)
+        torch.set_float32_matmul_precision("medium")
+        torch.set_num_threads(2)
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
+        with torch.inference_mode(), torch.autocast("cpu"), torch.device("meta"):
+            tasearch.optimize(names["config"])
+            assert torch.is_inference_mode_enabled()
+            assert torch.get_default_device().type == "meta"
+        assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 2)
+    assert _stages(tmp_path) == _stages(folder)
+
+
+def _stages(folder: Path) -> dict[str, str]:
+    with sqlite3.connect(folder / "tasearch-data" / "studies.db") as connection:
+        return dict(connection.execute("SELECT fingerprint, artifact_id FROM tasearch_stages").fetchall())
 
 
 def test_a_finished_study_is_read_as_records(finished_home: Path) -> None:

@@ -140,6 +140,27 @@ def test_other_weights_are_said_with_what_differs(
     assert any(line.startswith("numpy 0.1, now ") for line in found["differences"])
 
 
+def test_a_stage_that_was_begun_elsewhere_is_said_to_be(
+    reproducible: dict[str, Any], tmp_path: Path, reproduce: Reproduce, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(tmp_path / "home" / "studies.db") as connection:
+        connection.execute(
+            "UPDATE tasearch_stages SET environment = json_set(environment, '$.earlier', "
+            "json_array(json_set(environment, '$.threads', 7))) WHERE student = 'plain2' AND "
+            "teacher_fingerprint IS NOT NULL"
+        )
+    _, found, _ = reproduce("--trial", "0")
+    assert [
+        line.partition(" was begun in another environment than it was finished in: ")[2]
+        for line in found["differences"]
+    ] == ["threads 7, then 1"]
+    assert found["stages"][-1]["environment_before"]["earlier"][0]["threads"] == 7
+    assert main(["report", "pets", "--home", str(tmp_path / "home"), "--format", "json,md", "-q"]) == 0
+    for name in ("report.json", "report.md"):
+        text = (tmp_path / "home" / "reports" / "pets" / name).read_text()
+        assert "begun in one environment and finished in another" in text
+
+
 def test_what_is_said_to_people(
     reproducible: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

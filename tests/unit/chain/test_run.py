@@ -18,6 +18,7 @@ from tasearch.stores.engine import parse_storage_url
 from tasearch.stores.logit_tables import LogitTables
 from tasearch.stores.owner import current_owner
 from tasearch.stores.records import open_records
+from tasearch.stores.stages import StageState
 from tasearch.training.loop import InterruptedStage
 from tasearch.training.weights import weights_to_bytes
 from tests.factories import CPU, make_dataset, make_recipe, make_stage
@@ -192,6 +193,55 @@ def test_a_diverged_stage_fails_again_without_being_trained_again(stores: Stores
         with pytest.raises(StageFailedError, match="diverged in epoch 1"):
             runner.run(wild)
         assert len(watcher.trained) == trained
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "said"),
+    [
+        ("late_running_scale", 2, "had a val accuracy of"),
+        ("late_draws", 2, "had a val accuracy of"),
+        ("late_draws", 4, "gives logits that differ"),
+    ],
+)
+def test_a_net_that_is_not_what_would_be_stored_fails_for_good_and_leaves_nothing(
+    stores: Stores, tmp_path: Path, name: str, epochs: int, said: str
+) -> None:
+    """All pass the inspection: what they keep outside their state dict comes later. One ends with 100% either way."""
+    liar = make_stage(DATASET, f"tests.nets:{name}", recipe=make_recipe(epochs=epochs))
+    for trained in (1, 0):
+        runner, watcher = make_runner(stores)
+        with pytest.raises(StageFailedError, match=f"is not what would be stored: .*{said}"):
+            runner.run(liar)
+        assert len(watcher.trained) == trained
+    row = stores.stages.find(liar.fingerprint)
+    assert row is not None
+    assert (row.state, row.artifact_id) == (StageState.FAILED, None)
+    assert "register_buffer" in str(row.failure)
+    assert not [file for file in (tmp_path / "artifacts").rglob("*") if file.is_file()]
+    assert not list((tmp_path / "checkpoints").glob("*.checkpoint"))
+
+
+def test_a_teacher_that_others_have_trained_again_is_not_the_one_in_memory(stores: Stores, tmp_path: Path) -> None:
+    runner, _ = make_runner(stores)
+    runner.run(STUDENT)
+    before = runner.find(TEACHER)
+    assert before is not None
+    weights = weights_to_bytes(build_model(TEACHER.student, seed=7))
+    stores.stages.invalidate(TEACHER.fingerprint, before.artifact_id)
+    _complete(stores, before, weights)
+    (tmp_path / "elsewhere").mkdir()
+    fresh = open_stores(tmp_path / "elsewhere")
+    _complete(fresh, before, weights)
+    softer = dataclasses.replace(STUDENT, distillation=_with_temperature(2.0))
+    assert runner.run(softer).artifact_id == make_runner(fresh)[0].run(softer).artifact_id
+    assert runner.test_accuracy(TEACHER) == make_runner(fresh)[0].test_accuracy(TEACHER)
+
+
+def _complete(stores: Stores, result: StageResult, weights: bytes) -> None:
+    """Record the teacher's stage with these weights, as another worker does."""
+    claim = stores.stages.claim(TEACHER, "another worker", 60.0)
+    assert claim is not None
+    stores.stages.complete(claim, dataclasses.replace(result, artifact_id=stores.artifacts.put(weights)))
 
 
 def test_test_accuracy_is_measured_on_the_trained_net(stores: Stores) -> None:

@@ -10,15 +10,18 @@ import pytest
 import torch
 from torch import nn
 
+from tasearch.chain import run
 from tasearch.chain.control import Stores
 from tasearch.chain.run import StageRunner
 from tasearch.chain.tasks import Need, StageBusyError, Task
 from tasearch.domain.errors import StageFailedError
 from tasearch.domain.result import EpochResult, StageResult
-from tasearch.domain.spec import StageSpec
+from tasearch.domain.spec import ModelSpec, StageSpec
 from tasearch.stores.owner import current_owner
 from tasearch.stores.stages import StageState
+from tasearch.training import rebuilding
 from tasearch.training.loop import InterruptedStage
+from tasearch.training.rebuilding import rebuilt
 from tests.beginnings import at_each_beginning
 from tests.factories import CPU, make_recipe, make_stage
 from tests.unit.chain.test_run import DATASET, STUDENT, TEACHER, Watcher, open_stores
@@ -201,14 +204,13 @@ def test_running_out_of_memory_before_a_stage_begins_costs_no_task(
     """The teacher's net finds no room while another stage is under way; once that has ended there is some."""
     side = Side(stores, 3)
     side.run(side.needing(TEACHER))
-    built = side.runner._built
 
-    def beside_nothing(spec: StageSpec, weights: bytes) -> nn.Module:
+    def beside_nothing(spec: ModelSpec, weights: bytes, device: torch.device) -> nn.Module:
         if side.state(LABELS) is StageState.RUNNING:
             raise torch.OutOfMemoryError("no room")
-        return built(spec, weights)
+        return rebuilt(spec, weights, device)
 
-    monkeypatch.setattr(side.runner, "_built", beside_nothing)
+    monkeypatch.setattr(run, "rebuilt", beside_nothing)
     side.runner._nets.clear()
     side.run(side.needing(LABELS), side.needing(STUDENT), side.needing(OTHER))
     assert side.caught == []
@@ -216,18 +218,41 @@ def test_running_out_of_memory_before_a_stage_begins_costs_no_task(
     assert side.runner.pack < 3
 
 
+def test_running_out_of_memory_while_a_net_is_rebuilt_costs_no_stage(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, left = Side(stores, 2), [1]
+
+    def full_at_first(spec: ModelSpec, weights: bytes, device: torch.device) -> nn.Module:
+        if left:
+            left.pop()
+            raise torch.OutOfMemoryError("no room")
+        return rebuilt(spec, weights, device)
+
+    monkeypatch.setattr(rebuilding, "rebuilt", full_at_first)
+    side.run(side.needing(LABELS), side.needing(TEACHER))
+    assert side.caught == []
+    assert {side.state(LABELS), side.state(TEACHER)} == {StageState.COMPLETE}
+
+
+def test_a_net_that_is_not_what_would_be_stored_fails_alone(stores: Stores) -> None:
+    side, liar = Side(stores, 2), make_stage(DATASET, "tests.nets:late_draws")
+    side.run(side.needing(liar), side.needing(LABELS))
+    assert [type(error) for error in side.caught] == [StageFailedError]
+    assert (side.state(liar), side.state(LABELS)) == (StageState.FAILED, StageState.COMPLETE)
+
+
 def test_the_test_set_is_evaluated_once_more_where_memory_ran_out(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     side, left = Side(stores, 1), [1]
     side.run(side.needing(LABELS))
-    built = side.runner._built
 
-    def full_at_first(spec: StageSpec, weights: bytes) -> nn.Module:
+    def full_at_first(spec: ModelSpec, weights: bytes, device: torch.device) -> nn.Module:
         if left:
             left.pop()
             raise torch.OutOfMemoryError("no room")
-        return built(spec, weights)
+        return rebuilt(spec, weights, device)
 
-    monkeypatch.setattr(side.runner, "_built", full_at_first)
+    monkeypatch.setattr(run, "rebuilt", full_at_first)
     assert 0.0 <= side.runner.test_accuracy(LABELS) <= 1.0

@@ -65,6 +65,8 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ({"temperatures": "4,1001"}, r"--temperatures: got '1001', input should be less than or equal to 1000"),
+        ({"ta_temperature": "1e6"}, r"--ta-temperature: got '1e6', input should be less than or equal to 1000"),
         ({"temperatures": "0,4"}, r"--temperatures: got '0', input should be greater than 0"),
         ({"kd_weights": "1.5"}, r"--kd-weights: got '1.5', input should be less than or equal to 1"),
         ({"trials": "0"}, r"--trials: got '0', input should be greater than or equal to 1"),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tasearch.data import folder
 from tasearch.data.dataset import DataRequest, Source
+from tasearch.data.registry import load_dataset
 from tasearch.domain.errors import DataError
 
 
@@ -186,6 +187,19 @@ def test_images_that_are_not_rgb_are_counted_and_said_again_from_the_copy(root: 
     assert folder.remarks_of(request, load(root)) == expected
     assert len(list((root.parent / "data" / "kinds").iterdir())) == 1
     assert folder.remarks_of(request, load(root)) == expected
+
+
+def test_sixteen_bit_images_with_twelve_bits_of_content_are_said_to_lose_most_of_it(tmp_path: Path) -> None:
+    folder_of = tmp_path / "scans"
+    for index, part in enumerate(("train/ill", "train/well", "test/ill", "test/well")):
+        (folder_of / part).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.full((8, 8), 4095 - 16 * number - index, dtype=np.uint16)
+            Image.fromarray(pixels).save(folder_of / part / f"{number}.png")
+    found = load_dataset(DataRequest(name=f"folder:{folder_of}", data_dir=tmp_path / "data"))
+    [remark] = found.remarks
+    assert remark.startswith("all 16 images: 16-bit grey, of which the upper 8 bits count")
+    assert "the brightest training pixel is 15 of 255, so at most 16 levels are left" in remark
 
 
 def test_of_plain_rgb_nothing_is_said(root: Path) -> None:

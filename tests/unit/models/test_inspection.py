@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,6 +50,45 @@ def test_what_cannot_be_trained_is_refused(name: str, said: str) -> None:
         inspect_net(spec_of(f"tests.nets:{name}"))
     assert said in error.value.message
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("projects_by_attribute", "part of its random state is not in its state dict"),
+        ("projects_by_lost_buffer", "part of its random state is not in its state dict"),
+        ("scrambled", "part of its random state is not in its state dict"),
+        ("draws_by_itself", "other logits in training mode from the same weights and the same random state"),
+        ("running_scale", "other logits in training mode from the same weights and the same random state"),
+        ("counts_for_eval", "passes in training mode change more than its state dict holds"),
+        ("the_same_net_each_time", "hands out the same layers each time"),
+    ],
+)
+def test_what_could_not_be_rebuilt_or_resumed_is_refused(name: str, said: str) -> None:
+    with pytest.raises(ModelError) as error:
+        inspect_net(spec_of(f"tests.nets:{name}", channels=1))
+    assert said in error.value.message
+    assert error.value.hint
+
+
+@pytest.mark.parametrize("name", ["projects_by_buffer", "small", "late_draws"])
+def test_random_state_in_the_state_dict_is_taken(name: str) -> None:
+    assert not inspect_net(spec_of(f"tests.nets:{name}", channels=1)).starts_alike
+
+
+def test_a_net_whose_code_sets_the_seed_is_found_to_start_alike() -> None:
+    assert inspect_net(spec_of("tests.nets:starts_alike", channels=1)).starts_alike
+
+
+def test_what_a_module_draws_while_it_is_imported_is_no_part_of_its_nets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "draws_on_import.py").write_text(
+        "from torch import nn\nextra = nn.Linear(9, 9)\ndef make(num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert inspect_net(spec_of("draws_on_import:make", channels=1)).num_params == 65 * 4
 
 
 def test_a_function_that_takes_no_channels_is_refused_for_grey_images() -> None:

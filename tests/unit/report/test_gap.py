@@ -50,6 +50,7 @@ VIEW = GapView(
     ),
     replicates=(1, 2),
     environment="cpu Test, 1 thread",
+    model_notes=(),
     command="tasearch gap --vary teacher",
     versions={"torch": "2.15"},
     test_opened=("2026-11-25T00:00:00+00:00",),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -107,7 +109,7 @@ def test_other_weights_are_refused(model: Exportable, sample: Sample, tmp_path: 
     net = model.network()
     with torch.no_grad():
         next(net.parameters()).mul_(-1)
-    other = Exportable(spec=model.spec, weights=weights_to_bytes(net), statistics=model.statistics)
+    other = dataclasses.replace(model, weights=weights_to_bytes(net))
     export.write(other, format_, tmp_path)
     with pytest.raises(TasearchError, match=f"exported {format_} model is not the one that was trained"):
         export.check(format_, tmp_path, sample)
@@ -173,6 +175,14 @@ def larger() -> Dataset:
         train=scaled(DATASET.train),
         val=scaled(DATASET.val),
     )
+
+
+def test_an_onnx_file_says_what_its_logits_mean_and_what_it_is_normalised_by(model: Exportable, tmp_path: Path) -> None:
+    export.write(model, ONNX, tmp_path)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    found = session.get_modelmeta().custom_metadata_map
+    assert tuple(json.loads(found["class_names"])) == DATASET.class_names
+    assert (tuple(json.loads(found["mean"])), tuple(json.loads(found["std"]))) == (model.mean, model.std)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -40,6 +42,31 @@ def test_a_safetensors_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "remarks"),
     [
+        (
+            {
+                "model_ema": {
+                    "n_averaged": torch.tensor(3),
+                    **{f"module.{name}": tensor for name, tensor in STATE.items()},
+                }
+            },
+            (
+                "its entry `model_ema` is used, weights averaged over training",
+                "`module.` before every name is left out",
+            ),
+        ),
+        (
+            {"state_dict": STATE, "state_dict_ema": without()},
+            ("its entry `state_dict` is used; `state_dict_ema`, weights averaged over training, is left aside",),
+        ),
+        (
+            {"state_dict": {f"model.{name}": tensor for name, tensor in STATE.items()}, "hyper_parameters": {"lr": 1}},
+            ("its entry `state_dict` is used", "`model.` before every name is left out"),
+        ),
+        ({"model": STATE, "best_acc": np.float64(71.2), "epoch": np.int64(3)}, ("its entry `model` is used",)),
+        (
+            {"model": STATE, "args": argparse.Namespace(lr=0.1, out=Path("x")), "curve": np.zeros(3)},
+            ("its entry `model` is used",),
+        ),
         (STATE, ()),
         ({"epoch": 3, "model": STATE, "optimizer": {}}, ("its entry `model` is used",)),
         ({"state_dict": STATE}, ("its entry `state_dict` is used",)),
@@ -53,7 +80,18 @@ def test_a_safetensors_file_is_read(tmp_path: Path) -> None:
             ),
         ),
     ],
-    ids=["state dict", "entry model", "entry state_dict", "DataParallel", "compiled"],
+    ids=[
+        "entry ema",
+        "ema beside the weights",
+        "Lightning",
+        "a scalar of NumPy",
+        "Namespace, path and array",
+        "state dict",
+        "entry model",
+        "entry state_dict",
+        "DataParallel",
+        "compiled",
+    ],
 )
 def test_what_torch_saves_is_read_and_said(tmp_path: Path, content: Any, remarks: tuple[str, ...]) -> None:
     found = read_checkpoint(saved(tmp_path, content), SPEC)
@@ -78,7 +116,8 @@ def test_counters_of_batch_norms_may_be_missing(tmp_path: Path) -> None:
             r"missing: features\.0\.weight, .* and \d+ more; surplus: a",
         ),
         (lambda: {**STATE, "classifier.0.bias": torch.full((4,), float("nan"))}, "not finite: classifier.0.bias"),
-        (lambda: {"epoch": 3, "ema": STATE}, "no state dict: it holds the entries epoch, ema"),
+        (lambda: {"epoch": 3, "student": STATE}, "no state dict: it holds the entries epoch, student"),
+        (lambda: {"ema": STATE, "model_ema": STATE}, "no state dict: it holds the entries ema, model_ema"),
         (lambda: [1, 2], "no state dict: it holds a list"),
         (lambda: {}, "no state dict"),
     ],
@@ -95,6 +134,15 @@ def test_names_that_begin_like_a_wrapper_are_kept_where_the_net_has_them(tmp_pat
     net = build_model(spec, seed=7)
     state = {prefix + name.removeprefix("module." if not prefix else ""): t for name, t in net.state_dict().items()}
     assert read_checkpoint(saved(tmp_path, state), spec).weights == weights_to_bytes(net)
+
+
+def test_negative_variances_are_named(tmp_path: Path) -> None:
+    spec = ModelSpec(name="plain4", in_channels=1, image_size=8, num_classes=4)
+    state = build_model(spec, seed=7).state_dict()
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name][2] = -1e-3
+    with pytest.raises(ModelError, match=f"holds negative variances, .*: {name}"):
+        read_checkpoint(saved(tmp_path, state), spec)
 
 
 def test_numbers_of_another_kind_are_refused(tmp_path: Path) -> None:

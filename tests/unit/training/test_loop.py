@@ -15,6 +15,8 @@ from tasearch.domain.randomness import seed_for
 from tasearch.domain.result import EpochResult
 from tasearch.domain.spec import StageSpec
 from tasearch.models.registry import build_model
+from tasearch.training import loop
+from tasearch.training.device import environment
 from tasearch.training.evaluate import logits_table
 from tasearch.training.loop import InterruptedStage, StageData, StageRun, Trained, fit, steps_per_epoch
 from tasearch.training.weights import Checkpoint, load_weights
@@ -223,6 +225,40 @@ def test_val_can_be_stopped_between_blocks() -> None:
     with pytest.raises(InterruptedStage):
         train(PLAIN, recorder)
     assert recorder.points == []
+
+
+def test_the_net_rebuilt_from_the_weights_is_measured_under_the_same_control() -> None:
+    """Twice six steps and a block of val, then the block of the net that was rebuilt; it can be stopped there too."""
+    whole, stopped, resumed = Recorder(), Recorder(17), Recorder()
+    expected = train(PLAIN, whole)
+    with pytest.raises(InterruptedStage):
+        train(PLAIN, stopped)
+    after = train(PLAIN, resumed, stopped.saved[-1])
+    assert (digest(after), after.curve) == (digest(expected), expected.curve)
+    assert (whole.ticks, resumed.ticks, len(stopped.points), resumed.points) == (18, 2, 2, [])
+
+
+def test_a_resumed_stage_cannot_hide_that_its_net_is_another_one() -> None:
+    liar, stopped = make_stage(DATASET, "tests.nets:late_draws"), Recorder(2 * 8 + 1)
+    with pytest.raises(InterruptedStage):
+        train(liar, stopped)
+    with pytest.raises(StageFailedError, match="is not what would be stored"):
+        train(liar, checkpoint=stopped.saved[-1])
+
+
+def test_a_stage_continued_in_another_environment_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, recorder = environment(CPU), Recorder(5)
+    with pytest.raises(InterruptedStage):
+        train(PLAIN, recorder)
+    there = dataclasses.replace(here, threads=here.threads + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "environment", lambda _device: there)
+        twice = Recorder(3)
+        with pytest.raises(InterruptedStage):
+            train(PLAIN, twice, recorder.saved[-1])
+        assert train(PLAIN, checkpoint=recorder.saved[-1]).environment == dataclasses.replace(there, earlier=(here,))
+    assert train(PLAIN, checkpoint=twice.saved[-1]).environment == dataclasses.replace(here, earlier=(there,))
+    assert train(PLAIN, checkpoint=recorder.saved[-1]).environment == here
 
 
 def test_a_teacher_without_logits_is_refused() -> None:

@@ -320,3 +320,10 @@ def test_nobody_starts_from_published_weights_that_there_are_not() -> None:
         build_plan(settings_of(pretrained="teacher"), DATASET)
     with pytest.raises(ConfigError, match="there are no TAs"):
         build_plan(settings_of(teacher="plain4", pretrained="tas"), DATASET)
+
+
+def test_models_whose_replicates_start_alike_are_named() -> None:
+    plan = build_plan(settings_of(teacher="plain6", student="tests.nets:starts_alike", tas="plain2"), DATASET)
+    [remark] = plan.model_remarks
+    assert remark.startswith("tests.nets:starts_alike: every replicate starts from the same weights")
+    assert build_plan(settings_of(), DATASET).model_remarks == ()
