@@ -50,7 +50,7 @@ def configure(device: torch.device, threads: int) -> None:
         torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would write NaN into every new tensor, which takes a tenth of a stage's time. It would not have shown the one
-    # read of memory that nobody wrote which is known (`padding_gradients`): oneDNN's buffers are none of its tensors.
+    # read of memory that nobody wrote which is known (`exact_gradients`): oneDNN's buffers are none of its tensors.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
