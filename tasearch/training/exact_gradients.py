@@ -52,8 +52,8 @@ _PARAMETERS: dict[Callable[..., Any], tuple[str, ...]] = {
 def exact_gradients(model_name: str, precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Return a block in which the forward and backward passes of a net give its convolutions right gradients.
 
-    It may be entered again and again. It does nothing in float32, on a GPU, or for the nets of tasearch: no image that
-    they accept becomes narrower than a stride or leaves a place of a filter without pixels.
+    It may be entered again and again. It does nothing in float32, on a GPU, or for the nets of tasearch, which cost
+    nothing then: of images that they accept none becomes narrower than a stride.
 
     Args:
         model_name: The name of the net, which says where the net comes from.
