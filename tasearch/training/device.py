@@ -49,8 +49,8 @@ def configure(device: torch.device, threads: int) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # It would write NaN into every new tensor, which takes a tenth of a stage's time. It would not have shown the one
-    # read of memory that nobody wrote which is known (`exact_gradients`): oneDNN's buffers are none of its tensors.
+    # It would write NaN into every new tensor, which takes a tenth of a stage's time. It would not even show the one
+    # known case of reading unwritten memory (see `exact_gradients`), because oneDNN allocates that buffer itself.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
