@@ -129,7 +129,8 @@ SWITCHES: tuple[Switch, ...] = (
         # Some algorithms have no deterministic kind: they are warned of and used.
         fixed=(True, True),
     ),
-    # It would write NaN into every new tensor, which takes a tenth of a stage's time.
+    # It would write NaN into every new tensor, which takes a tenth of a stage's time. It would not even show the one
+    # known case of reading unwritten memory (`training.exact_gradients`), as oneDNN allocates that buffer itself.
     _of(torch.utils.deterministic, "fill_uninitialized_memory", "the filling of uninitialised memory", False),
     Switch(
         name="the flushing of denormal numbers",

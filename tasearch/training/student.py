@@ -17,6 +17,7 @@ from tasearch.models.registry import build_model
 from tasearch.models.switches import guarded
 from tasearch.models.traits import as_input, placed
 from tasearch.training.device import autocast
+from tasearch.training.exact_gradients import exact_gradients
 from tasearch.training.loss import kd_loss
 from tasearch.training.side_gradients import SideGradients
 from tasearch.training.weights import all_finite, watched_tensors
@@ -42,6 +43,7 @@ class Student:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         """Sum of the batch losses of the epoch so far."""
         self.side_gradients: SideGradients | None = None
+        self._exact_gradients = exact_gradients(spec.student.name, self.precision, device)
         self.temperature: float | Tensor = 1.0
         self.kd_weight: float | Tensor = 0.0
         if device.type == "cuda" and spec.recipe.optimizer == "sgd":
@@ -100,9 +102,10 @@ class Student:
 
     def step(self, images: Tensor, targets: Tensor, teacher: Tensor | None) -> None:
         """Change the weights by one batch: images (B, C, H, W), targets int64 (B,), teacher's logits (B, K) or None."""
-        loss = self._loss(images, targets, teacher)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with self._exact_gradients:
+            loss = self._loss(images, targets, teacher)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
         if self.side_gradients is not None:
             self.side_gradients.collect()
         self.optimizer.step()
