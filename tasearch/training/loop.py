@@ -26,7 +26,7 @@ from tasearch.training.schedule import learning_rate
 from tasearch.training.student import Student
 from tasearch.training.weights import Checkpoint, capture, restore, weights_to_bytes
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised by any change that alters the weights a stage ends with."""
 
 

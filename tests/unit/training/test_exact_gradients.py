@@ -21,7 +21,8 @@ from tasearch.data.views import ViewSource, channel_statistics
 from tasearch.domain.spec import ModelSpec
 from tasearch.models import bottleneck, plain_cnn, resnet
 from tasearch.models.registry import build_model
-from tasearch.training.device import configure, torch_as_before
+from tasearch.models.switches import switches_kept
+from tasearch.training.device import configure
 from tasearch.training.exact_gradients import ExactGradients, exact_gradients
 from tasearch.training.filter_places import geometry_of
 from tasearch.training.loop import StageData, fit
@@ -40,7 +41,7 @@ IS_ROUNDED_ONCE = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 @pytest.fixture(autouse=True)
 def _as_in_a_stage() -> Iterator[None]:
-    with torch_as_before():
+    with switches_kept():
         configure(CPU, threads=1)
         yield
 
