@@ -31,7 +31,8 @@ class Operations:
     def __init__(self, build: Callable[[], nn.Module]) -> None:
         """Build the net, which is `net` then."""
         self.lines: dict[str, list[str]] = {BUILDING: [], EVAL: [], TRAINING: []}
-        with _Recorder(self.lines[BUILDING], {}, has_constants=False):
+        with warnings.catch_warnings(), _Recorder(self.lines[BUILDING], {}, has_constants=False):
+            warnings.simplefilter("ignore")
             self.net = build()
 
     def run(self, images: Tensor) -> None:
@@ -66,7 +67,8 @@ def _same_everywhere(*, is_recurrent: bool) -> Iterator[None]:
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", message="TF32 acceleration on top of oneDNN")
+            # The checks that follow let them be seen.
+            warnings.simplefilter("ignore")
             if is_recurrent:
                 # oneDNN has one operation for what other processors do step by step.
                 stack.enter_context(torch.backends.mkldnn.flags(enabled=False))

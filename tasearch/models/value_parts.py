@@ -151,9 +151,9 @@ def layer_parts(name: str, layer: nn.Module) -> Parts:
             yield from tensor_hooks(f"{name}.{key}", tensor)
     if not_stored := getattr(layer, "_non_persistent_buffers_set", ()):
         yield f"{name} buffers that are not stored", set(not_stored)
-    if layer._modules:
+    if len(layer._modules.keys()):
         # They draw their weights in this order.
-        yield f"{name} layers", list(layer._modules)
+        yield f"{name} layers", list(layer._modules.keys())
     yield from ((f"{name}.{key}", inner) for key, inner in layer._modules.items())
 
 
