@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
 import importlib
 import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,9 +32,8 @@ def main() -> None:
     nets = json.load(sys.stdin)
     root, out = Path.cwd(), sys.stdout
     answers = []
-    # The shell collects garbage whenever it is emptied, which takes half a second among all of torch's objects.
-    gc.freeze()
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for number, side in enumerate(nets):
             folder = root / f"net-{number}"
             folder.mkdir()
@@ -77,7 +76,7 @@ def run_cells(text: str) -> dict[str, Any]:
     shell = InteractiveShell.instance()
     sys.modules["__main__"] = shell.user_module
     for cell in text.split("# %%\n"):
-        shell.run_cell(cell).raise_error()
+        shell.run_cell(cell).raise_error()  # type: ignore[no-untyped-call]
     return dict(shell.user_ns)
 
 
@@ -102,7 +101,10 @@ def _as_before(folder: Path, environment: dict[str, str]) -> Iterator[None]:
         module_of_torch._global_forward_hooks.clear()
         module_of_torch._global_forward_hooks.update(hooks)
         sys.path[:], sys.modules["__main__"] = path, main_module
-        InteractiveShell.instance().reset(new_session=False)
+        # Not its own reset, which collects garbage.
+        shell = InteractiveShell.instance()
+        shell.user_ns.clear()
+        shell.init_user_ns()  # type: ignore[no-untyped-call]
         callables._REGISTERED.clear()
         inspection._KNOWN.clear()
         for name in environment:

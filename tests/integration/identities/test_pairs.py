@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.identities.pairs import PAIRS, Pair
+from tests.integration.identities.all_pairs import PAIRS
+from tests.integration.identities.pairs import Pair
 
 ROOT = Path(__file__).parents[3]
 Codes = dict[str, tuple[str, str]]
@@ -27,28 +28,19 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codes, Codes]:
             **{"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             **{"IPYTHONDIR": str(folder / "ipython"), "PYTHONDONTWRITEBYTECODE": "1"},
         }
-        children.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.identities.child"],
-                **{
-                    "stdin": subprocess.PIPE,
-                    "stdout": subprocess.PIPE,
-                    "text": True,
-                    "cwd": folder,
-                    "env": environment,
-                },
-            )
-        )
+        command = [sys.executable, "-m", "tests.integration.identities.child"]
+        pipe = subprocess.PIPE
+        children.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=folder, env=environment))
     found = []
     for child in children:
         assert child.stdin is not None
         child.stdin.write(nets)
         child.stdin.close()
+        child.stdin = None
     for child in children:
-        assert child.stdout is not None
-        answers = json.load(child.stdout)
-        assert child.wait(60) == 0
-        found.append({pair.name: tuple(answers[2 * n : 2 * n + 2]) for n, pair in enumerate(PAIRS)})
+        with child:
+            answers = json.loads(child.communicate(timeout=250)[0])
+        found.append({pair.name: (answers[2 * n], answers[2 * n + 1]) for n, pair in enumerate(PAIRS)})
     return found[0], found[1]
 
 
