@@ -43,7 +43,8 @@ def without_addresses(text: str) -> str:
 
 def type_name(kind: type) -> str:
     """Return a type by its module and its name there."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    # A class that was made by `type` where nothing has a name has no module.
+    return f"{getattr(kind, '__module__', None)}.{kind.__qualname__}"
 
 
 def tensor_text(tensor: Tensor) -> str:

@@ -74,7 +74,8 @@ class Ownership:
 
     def has_class(self, kind: type) -> bool:
         """Whether the user wrote a class, by the module that it names."""
-        return self.is_users(namespace_of(kind.__module__), str(kind.__module__))
+        name = str(getattr(kind, "__module__", None))
+        return self.is_users(namespace_of(name), name)
 
 
 def _is_code_of_package(code: CodeType) -> bool:

@@ -149,12 +149,12 @@ class Walk:
         self._put(own, f"class {[type_name(base) for base in kind.__bases__]} {type_name(type(kind))}")
         if name != own:
             self._put(name, f"is {own}")
-        self._note_module(kind.__module__)
+        self._note_module(str(getattr(kind, "__module__", None)))
         self._later(class_parts(own, kind, self._ownership), _IN_PACKAGES)
 
-    def _note_module(self, module_name: str | None, namespace: Mapping[str, Any] | None = None) -> None:
+    def _note_module(self, module_name: str, namespace: Mapping[str, Any] | None = None) -> None:
         found = namespace if namespace is not None else namespace_of(module_name)
-        if module_name and found:
+        if found:
             self.modules.setdefault(module_name, found)
 
     def _function(self, name: str, function: FunctionType, depth: int) -> None:

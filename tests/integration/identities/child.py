@@ -104,6 +104,7 @@ def _as_before(folder: Path, environment: dict[str, str]) -> Iterator[None]:
         # Not its own reset, which collects garbage.
         shell = InteractiveShell.instance()
         shell.user_ns.clear()
+        shell.user_ns["__name__"] = "__main__"
         shell.init_user_ns()  # type: ignore[no-untyped-call]
         callables._REGISTERED.clear()
         inspection._KNOWN.clear()

@@ -94,6 +94,7 @@ def check(output: str) -> None:
     assert "Net.forward" in told
 
 
+@pytest.mark.slow
 def test_a_net_that_was_edited_in_ipython_is_trained_anew(tmp_path: Path) -> None:
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),

@@ -322,3 +322,17 @@ def test_nobody_starts_from_published_weights_that_there_are_not() -> None:
         build_plan(settings_of(pretrained="teacher"), DATASET)
     with pytest.raises(ConfigError, match="there are no TAs"):
         build_plan(settings_of(teacher="plain4", pretrained="tas"), DATASET)
+
+
+def test_a_refused_net_is_said_to_differ_in_a_part() -> None:
+    before, now = ({"models": {"mynet:make": {"code": code}}} for code in ("a" * 64, "b" * 64))
+    parts = NetParts(of_study={"mynet:make": {"values of pos": "1"}}, here=lambda name: {"values of pos": "2"})
+    with pytest.raises(ConfigError, match=r"these differ: the values of pos \(SHA-256 b{12}") as error:
+        refuse_changed_identity("mine", before, now, parts)
+    assert "load them" in (error.value.hint or "")
+
+
+def test_a_refused_net_of_a_study_without_parts_is_refused_all_the_same() -> None:
+    before, now = ({"models": {"mynet:make": {"code": code}}} for code in ("a" * 64, "b" * 64))
+    with pytest.raises(ConfigError, match="its code or its layers differ"):
+        refuse_changed_identity("mine", before, now, NOTHING_RECORDED)
