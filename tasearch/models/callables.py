@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -43,10 +43,20 @@ def register_model(name: str, build: Build) -> str:
     return full
 
 
+def know(builds: Mapping[str, Build]) -> None:
+    """Make functions known under names `object:NAME` that they were given before."""
+    _REGISTERED.update(builds)
+
+
 def is_free(full: str, build: Build) -> bool:
     """Whether nothing, or the same function, is registered under a name `object:NAME`."""
     known = _REGISTERED.get(full, build)
-    return known is build or known == build or _is_replaced(known, build) or build_hash(known) == build_hash(build)
+    return _is_replaced(known, build) or is_same(known, build)
+
+
+def is_same(one: Build, other: Build) -> bool:
+    """Whether two functions are one, or were defined alike and lead to the same code and values."""
+    return one is other or one == other or build_hash(one) == build_hash(other)
 
 
 def _is_replaced(known: Any, build: Any) -> bool:

@@ -87,9 +87,12 @@ def inspect_net(spec: ModelSpec, *, anew: bool = False) -> Inspection:
     """
     bare = replace(spec, code="", pretrained="")
     is_of_zoo = kind_of(spec.name) in _ZOOS
-    build = "" if is_of_zoo else build_hash(find_callable(spec.name))
     with _LOCK:
         known, found = _KNOWN.get(bare, ("none", None))
+    if found is not None and spec.code == found.code and not anew:
+        # It was identified in this process: looking again is for those who do not know what they have.
+        return found
+    build = "" if is_of_zoo else build_hash(find_callable(spec.name))
     if found is None or known != build or (anew and not is_of_zoo):
         found = _inspect_zoo_net(bare) if is_of_zoo else _inspect_callable(bare)
         # A global that its own building changes is not what was there before.

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType, SimpleNamespace
 from typing import Any
 
 from tasearch.models.ownership import Ownership, namespace_of
@@ -23,6 +23,8 @@ _BY_TEXT = {"globals", "vars", "locals", "eval", "exec", "getattr", "attrgetter"
 _ENVIRONMENT = {"environ", "getenv", "environb"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MISSING = object()
+_PLAIN = (object, SimpleNamespace)
+"""Types whose attributes are what they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def _attribute(value: Any, name: str) -> Any:
         )
         is_computed = found is not _MISSING and (callable(found) or hasattr(type(found), "__get__"))
         return _MISSING if is_computed else found
-    if any("__getattribute__" in vars(base) for base in kind.__mro__ if base is not object):
+    if any("__getattribute__" in vars(base) for base in kind.__mro__ if base not in _PLAIN):
         return _MISSING
     descriptor = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
     if isinstance(descriptor, MemberDescriptorType):

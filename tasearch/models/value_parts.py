@@ -85,7 +85,7 @@ def object_text(value: Any) -> str:
     with contextlib.suppress(Exception):  # whatever foreign code does not like
         if hasattr(type(value), "__array__") or hasattr(value, "__array_interface__"):
             array = np.asarray(value)
-            return f"{name} {array_text(array) or sha256(repr(array.tolist()))}"
+            return f"{name} {array_text(array) or sha256(without_addresses(repr(array.tolist())))}"
     try:
         shown = without_addresses(repr(value))
     except Exception:

@@ -7,5 +7,6 @@ from tests.integration.identities.of_modules import OF_MODULES
 from tests.integration.identities.of_objects import OF_OBJECTS
 from tests.integration.identities.of_values import OF_VALUES
 from tests.integration.identities.same_nets import SAME
+from tests.integration.identities.unusual_nets import UNUSUAL
 
-PAIRS = [*OF_CODE, *OF_VALUES, *OF_OBJECTS, *OF_MODULES, *SAME]
+PAIRS = [*OF_CODE, *OF_VALUES, *OF_OBJECTS, *OF_MODULES, *SAME, *UNUSUAL]
