@@ -9,6 +9,7 @@ from pydantic import PrivateAttr, ValidationError
 
 from tasearch.config.resolve import config_error
 from tasearch.config.settings import Settings
+from tasearch.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +32,7 @@ class StudyConfig(Settings):
     """
 
     _objects: Pair | None = PrivateAttr(None)
+    _nets: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def __init__(
         self,
@@ -41,19 +43,24 @@ class StudyConfig(Settings):
         tas: Iterable[str | Callable[..., nn.Module]] | str | None = None,
         **settings: Any,
     ) -> None:
-        values: dict[str, Any] = {"teacher": _model_name(teacher), "student": _model_name(student), **settings}
+        nets: dict[str, Callable[..., nn.Module]] = {}
+        values: dict[str, Any] = {
+            "teacher": _model_name(teacher, nets),
+            "student": _model_name(student, nets),
+            **settings,
+        }
         objects = None
         if isinstance(dataset, tuple):
             values["dataset"], objects = _data_name(dataset), dataset
         elif dataset is not None:
             values["dataset"] = dataset
         if tas is not None:
-            values["tas"] = tas if isinstance(tas, str) else tuple(_model_name(ta) for ta in tas)
+            values["tas"] = tas if isinstance(tas, str) else tuple(_model_name(ta, nets) for ta in tas)
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise config_error(error, {name: name for name in Settings.model_fields}) from None
-        self._objects = objects
+        self._objects, self._nets = objects, nets
 
     @property
     def objects(self) -> Pair | None:
@@ -61,17 +68,34 @@ class StudyConfig(Settings):
         return self._objects
 
     def settings(self) -> Settings:
-        """Return the settings alone, as the command line has them."""
+        """Return the settings alone, as the command line has them; its functions are known by their names again.
+
+        A function that was defined again since then, in a cell that was run again, may have taken their names.
+        """
+        if self._nets:
+            from tasearch.models.callables import know
+
+            know(self._nets)
         return Settings(**{name: getattr(self, name) for name in self.model_fields_set})
 
 
-def _model_name(model: Any) -> Any:
-    """Return the name of a model; a function is registered under its own in this process."""
+def _model_name(model: Any, nets: dict[str, Any]) -> Any:
+    """Return the name of a model; a function is registered under its own in this process, and added to `nets`.
+
+    Raises ConfigError where another function of this configuration has that name.
+    """
     if isinstance(model, str) or not callable(model):
         return model
     from tasearch.api.objects import model_name
+    from tasearch.models.callables import is_same
 
-    return model_name(model)
+    name = model_name(model)
+    if not is_same(nets.setdefault(name, model), model):
+        raise ConfigError(
+            f"two functions of this study are called {name}: one was defined again under the name of the other",
+            hint="give one of them another name",
+        )
+    return name
 
 
 def _data_name(pair: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -13,8 +13,9 @@ from torch import nn
 from tasearch.domain.dotted_path import NotImportedError, imported, said
 from tasearch.domain.errors import ModelError, nearest
 from tasearch.domain.spec import ModelSpec
-from tasearch.models.description import described
+from tasearch.models.identity import build_hash
 from tasearch.models.names import Kind, kind_of
+from tasearch.models.ownership import namespace_of
 
 Build = Callable[..., nn.Module]
 """Takes `num_classes`, and `in_channels` or `image_size` where its signature names them."""
@@ -26,8 +27,8 @@ def register_model(name: str, build: Build) -> str:
     """Make what `build` returns known in this process and return its name as a model, `object:<name>`.
 
     `build` is called with num_classes, and with in_channels and image_size where its signature names them. Another
-    function under a name that is taken is refused with ModelError: a study would not notice. One that was defined
-    again, with the same text and the same values in it, is the same.
+    function under a name that is taken is refused with ModelError. One that was defined again takes the place of the
+    first: whether it still builds the net that a study knows is seen by the net's identity.
     """
     full = f"{Kind.OBJECT}:{name}"
     kind_of(full)
@@ -42,10 +43,29 @@ def register_model(name: str, build: Build) -> str:
     return full
 
 
+def know(builds: Mapping[str, Build]) -> None:
+    """Make functions known under names `object:NAME` that they were given before."""
+    _REGISTERED.update(builds)
+
+
 def is_free(full: str, build: Build) -> bool:
     """Whether nothing, or the same function, is registered under a name `object:NAME`."""
     known = _REGISTERED.get(full, build)
-    return known is build or known == build or described(known) == described(build)
+    return _is_replaced(known, build) or is_same(known, build)
+
+
+def is_same(one: Build, other: Build) -> bool:
+    """Whether two functions are one, or were defined alike and lead to the same code and values."""
+    return one is other or one == other or build_hash(one) == build_hash(other)
+
+
+def _is_replaced(known: Any, build: Any) -> bool:
+    """Whether a cell or a module was run again and now has another function in the place of a known one."""
+    place = [(getattr(one, "__module__", None), getattr(one, "__qualname__", "<")) for one in (known, build)]
+    if place[0] != place[1] or "<" in place[0][1]:
+        return False
+    namespace = getattr(build, "__globals__", None) or namespace_of(place[1][0])
+    return namespace.get(place[1][1]) is build
 
 
 def find_callable(name: str) -> Build:

@@ -14,30 +14,42 @@ from tasearch.models.names import is_own
 from tasearch.models.registry import build_model, check_model, construct
 
 
-@lru_cache(maxsize=1024)
 def num_params(spec: ModelSpec) -> int:
     """Return the number of parameters, frozen ones too: they are part of the net in use.
 
     Raises ModelError where the model cannot be built.
     """
-    check_model(spec)
-    if not is_own(spec.name):
-        return inspect_net(spec).num_params
-    with torch.device("meta"):
-        net = construct(spec)
-    return sum(parameter.numel() for parameter in net.parameters())
+    # What a net of the user's is may change within a process: inspections notice.
+    return _own_num_params(spec) if is_own(spec.name) else inspect_net(_checked(spec)).num_params
 
 
-@lru_cache(maxsize=1024)
 def capacity(spec: ModelSpec) -> Capacity:
     """Return parameters and multiply-accumulates of one forward pass of one image.
 
     Counts convolutions and linear layers (of nets that are not ours every matrix product); biases, batch norm and
     ReLU not. Raises ModelError where the model cannot be built.
     """
-    if not is_own(spec.name):
-        check_model(spec)
-        return Capacity(num_params=num_params(spec), macs=inspect_net(spec).macs)
+    if is_own(spec.name):
+        return _own_capacity(spec)
+    found = inspect_net(_checked(spec))
+    return Capacity(num_params=found.num_params, macs=found.macs)
+
+
+def _checked(spec: ModelSpec) -> ModelSpec:
+    check_model(spec)
+    return spec
+
+
+@lru_cache(maxsize=1024)
+def _own_num_params(spec: ModelSpec) -> int:
+    check_model(spec)
+    with torch.device("meta"):
+        net = construct(spec)
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+@lru_cache(maxsize=1024)
+def _own_capacity(spec: ModelSpec) -> Capacity:
     net = build_model(spec, seed=0).eval()
     macs = 0
 
@@ -51,4 +63,4 @@ def capacity(spec: ModelSpec) -> Capacity:
         layer.register_forward_hook(count)
     with torch.no_grad():
         net(torch.zeros(1, spec.in_channels, spec.image_size, spec.image_size))
-    return Capacity(num_params=num_params(spec), macs=macs)
+    return Capacity(num_params=_own_num_params(spec), macs=macs)

@@ -2,48 +2,104 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import inspect
-import sys
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tasearch.models.description import described, is_installed, is_of_library, tensor_text, without_addresses
+from tasearch.models.ambient import seeded
+from tasearch.models.description import sha256, tensor_text, without_addresses
+from tasearch.models.operations import Operations, common_operations
+from tasearch.models.ownership import Ownership, namespace_of
+from tasearch.models.reached_code import Walk
+from tasearch.models.source_files import Namespace, folders_of, module_texts
 
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_NET = "(net)"
+"""The net itself among the names of parts: no module can be called so."""
+Build = Callable[..., nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetIdentity:
+    """What tells one net of the user's from another."""
+
+    code: str
+    """SHA-256 over all parts."""
+    parts: Mapping[str, str]
+    """SHA-256 of each part, by a name that says to a user what it is: a file, a function, a value, a layer."""
 
 
 def net_hash(net: nn.Module) -> str:
     """Return the SHA-256 over the architecture of a library's net: names, types and shapes, layers as they print."""
-    return _sha256(_shapes(net))
+    # Each line ended: studies that are stored have this hash.
+    return sha256("".join(f"{line}\n" for line in [*_shapes(net), without_addresses(repr(net))]))
 
 
-def user_net_hash(net: nn.Module, other: nn.Module, build: Callable[..., nn.Module]) -> str:
-    """Return the SHA-256 over what a net of the user's consists of and over the code that says what it does.
+def build_hash(build: Build) -> str:
+    """Return a SHA-256 over what a build function reaches as it stands in this process; cheap, and no identity.
 
-    `other` is the same net from another random state: values of weights, buffers and attributes that do not depend on
-    it belong to the identity (constants, weights that the code loads), all others follow from the seed. The code: the
-    text of the modules that define `build` and the layers, and of what these import from the user's own code, line
-    endings aside. A comment that changes makes another net: nobody can tell code that matters from code that does not.
+    It changes where a function, a class or a value that the function leads to is replaced; what only shows in the net
+    that it builds is not seen.
     """
-    values, elsewhere = _values(net), _values(other)
-    fixed = [f"{name} = {text}" for name, text in sorted(values.items()) if elsewhere.get(name) == text]
-    tensors, drawn = _tensors(net), _tensors(other)
-    fixed += [f"{name} = {tensor_text(t)}" for name, t in sorted(tensors.items()) if _same_bits(t, drawn.get(name))]
-    sources = [f"{name}\n{text.decode(errors='replace')}" for name, text in sorted(_sources(net, build).items())]
-    return _sha256([*_shapes(net), *fixed, *sources])
+    inner = _innermost(build)
+    walk = Walk(Ownership((str(getattr(inner, "__module__", "")),)), quick=True)
+    walk.visit("build", build)
+    walk.visit_global_hooks()
+    return walk.digest()
+
+
+def user_net_identity(
+    net: nn.Module, construct: Callable[[int], nn.Module], images: Tensor, build: Build
+) -> NetIdentity:
+    """Return what a net of the user's is: what its code reaches, what it holds, and the operations that it runs.
+
+    `net`: of random state 0; `construct` returns the net of a random state. Values of weights, buffers, attributes and
+    globals that are the same for two random states belong to the identity (constants, weights that the code loads); all
+    others follow from the seed, or count how often nets were built. Beside that: the text of the user's files that have
+    a part in it, what is reached at run time (`models.reached_code`), and the operations that torch runs
+    (`models.operations`).
+    """
+    # First, so that what is computed once in a process is there in both walks.
+    usual = Operations(lambda: construct(0))
+    with seeded(0):
+        usual.run(images)
+    other = Operations(lambda: construct(1))
+    names = (getattr(_innermost(build), "__module__", None), *(type(layer).__module__ for layer in net.modules()))
+    ownership = Ownership(tuple(str(name) for name in names))
+    modules = {str(name): namespace_of(str(name)) for name in names}
+    walks = [_walked(one, build, ownership, modules) for one in (net, other.net)]
+    found = {name: text for name, text in walks[0].items() if walks[1].get(name) == text}
+    found |= {f"shape of {line.partition(' ')[0]}": line for line in _shapes(net)}
+    tensors, drawn = _tensors(net), _tensors(other.net)
+    fixed = {name: tensor for name, tensor in tensors.items() if _same_bits(tensor, drawn.get(name))}
+    found |= {f"values of {name}": tensor_text(tensor) for name, tensor in fixed.items()}
+    with seeded(0):
+        other.run(images)
+    found |= {f"file of {name}": sha256(text) for name, text in module_texts(modules, ownership).items() if text}
+    found |= {f"operations of {phase}": text for phase, text in common_operations(usual.lines, other.lines).items()}
+    return NetIdentity(code=sha256("\n".join(f"{name} = {text}" for name, text in sorted(found.items()))), parts=found)
+
+
+def _walked(net: nn.Module, build: Build, ownership: Ownership, modules: dict[str, Namespace]) -> dict[str, str]:
+    """Return the parts that a walk finds, and add the modules that turned up."""
+    while True:
+        folders = folders_of(modules.values())
+        walk = Walk(ownership, folders)
+        walk.know({f"tensor {name}": tensor for name, tensor in (*net.named_parameters(), *net.named_buffers())})
+        walk.visit("build", build)
+        walk.visit(_NET, net)
+        walk.visit_global_hooks()
+        modules |= walk.modules
+        if folders_of(modules.values()) == folders:
+            return walk.parts
 
 
 def _shapes(net: nn.Module) -> list[str]:
-    state = [f"{name} {tensor.dtype} {tuple(tensor.shape)}" for name, tensor in sorted(net.state_dict().items())]
-    return [*state, without_addresses(repr(net))]
+    return [f"{name} {tensor.dtype} {tuple(tensor.shape)}" for name, tensor in sorted(net.state_dict().items())]
 
 
 def _tensors(net: nn.Module) -> dict[str, Tensor]:
@@ -57,91 +113,7 @@ def _same_bits(one: Tensor, other: Tensor | None) -> bool:
     return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other)))
 
 
-def _values(net: nn.Module) -> dict[str, str]:
-    """Return the attributes of every layer of a net, by layer and name."""
-    found: dict[str, str] = {}
-    for name, layer in net.named_modules():
-        # A library's layers say of themselves what matters, except for functions that they were given.
-        functions_only = is_of_library(type(layer).__module__)
-        for attribute, value in vars(layer).items():
-            if attribute not in _OF_EVERY_MODULE and not (functions_only and not callable(value)):
-                found[f"{name}:{attribute}"] = described(value)
-    return found
-
-
-def _sha256(lines: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(f"{line}\n".encode(errors="surrogatepass"))
-    return digest.hexdigest()
-
-
-def _sources(net: nn.Module, build: Callable[..., nn.Module]) -> dict[str, bytes]:
-    """Return the text of every module of the user's that has a part in the net, by its name."""
-    build = _innermost(build)
-    roots = [build.__module__ or "", *(type(layer).__module__ for layer in net.modules())]
-    packages = {name.partition(".")[0] for name in roots if not is_of_library(name)}
-    found: dict[str, bytes] = {}
-    waiting = list(dict.fromkeys(roots))
-    while waiting:
-        name = waiting.pop()
-        module = sys.modules.get(name)
-        if name in found or module is None or is_of_library(name) or not _is_of_user(module, packages):
-            continue
-        found[name] = _text(module)
-        waiting += _imports(module, found[name])
-    if not any(found.values()):
-        # Typed into an interpreter: there is no file, but perhaps a text.
-        found |= {getattr(part, "__qualname__", "?"): _own_text(part) for part in (build, *map(type, net.modules()))}
-    return found
-
-
-def _innermost(build: Callable[..., nn.Module]) -> Any:
+def _innermost(build: Any) -> Any:
     while isinstance(build, functools.partial):
         build = build.func
     return inspect.unwrap(build)
-
-
-def _is_of_user(module: ModuleType, packages: set[str]) -> bool:
-    if module.__name__.partition(".")[0] in packages:
-        return True
-    return getattr(module, "__file__", None) is not None and not is_installed(module)
-
-
-def _text(module: ModuleType) -> bytes:
-    file = getattr(module, "__file__", None)
-    try:
-        return b"" if file is None else Path(file).read_bytes().replace(b"\r\n", b"\n")
-    except OSError:
-        return b""
-
-
-def _imports(module: ModuleType, text: bytes) -> list[str]:
-    """Return what a module's text imports: by its text, because what lies in a package depends on who imported what."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return []
-    found: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [part for alias in node.names for part in _with_parents(alias.name)]
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                package = (module.__package__ or "").split(".")
-                base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
-            found += [*_with_parents(base), *(f"{base}.{alias.name}" for alias in node.names)]
-    return found
-
-
-def _with_parents(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
-
-
-def _own_text(part: Any) -> bytes:
-    try:
-        return b"" if is_of_library(part.__module__) else inspect.getsource(part).encode()
-    except (OSError, TypeError):
-        return b""

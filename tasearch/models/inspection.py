@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.ambient import seeded
 from tasearch.models.callables import call, find_callable
-from tasearch.models.identity import net_hash, user_net_hash
+from tasearch.models.identity import build_hash, net_hash, user_net_identity
 from tasearch.models.names import Kind, kind_of
 from tasearch.models.statefulness import (
     check_state_is_whole,
@@ -47,6 +47,13 @@ class Inspection:
     """Whether its code needs images as (N, C, H, W) in memory."""
     starts_alike: bool = False
     """Whether every replicate begins with the same weights, whatever its seed."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What the code of a net of the user's is the hash of, by names that a user understands."""
+
+
+_KNOWN: dict[ModelSpec, tuple[str, Inspection]] = {}
+"""The last inspection of each net, and what its function reached then (`build_hash`)."""
+_LOCK = threading.Lock()
 
 
 def identified(spec: ModelSpec, *, pretrained: bool = False) -> ModelSpec:
@@ -57,7 +64,7 @@ def identified(spec: ModelSpec, *, pretrained: bool = False) -> ModelSpec:
     weights = pretrained_hash(spec.name, spec.in_channels) if pretrained else ""
     if kind_of(spec.name) is Kind.OWN:
         return spec
-    found = replace(spec, code=inspect_net(spec).code, pretrained=weights)
+    found = replace(spec, code=inspect_net(spec, anew=True).code, pretrained=weights)
     if pretrained:
         load_pretrained(construct_other(found, seed=0), found)
     return found
@@ -82,29 +89,43 @@ def construct_other(spec: ModelSpec, seed: int) -> nn.Module:
         return net.train()
 
 
-def inspect_net(spec: ModelSpec) -> Inspection:
+def inspect_net(spec: ModelSpec, *, anew: bool = False) -> Inspection:
     """Build a net, give it images and return what it is.
+
+    A net that was inspected in this process is not built again, unless its function, or what that leads to, is another
+    by now. `anew`: build it in any case, to see also what no function shows, such as a patched layer of a package.
 
     Raises ModelError where it cannot be built, cannot take the images, does not give logits (N, num_classes). A net of
     the user's must also give finite ones in eval and in training mode, have something to train, be the same net
     with the same logits each time, and be rebuilt from its state dict alone.
     """
-    return _inspected(replace(spec, code="", pretrained=""))
+    bare = replace(spec, code="", pretrained="")
+    is_of_zoo = kind_of(spec.name) in _ZOOS
+    with _LOCK:
+        known, found = _KNOWN.get(bare, ("none", None))
+    if found is not None and spec.code == found.code and not anew:
+        # It was identified in this process: looking again is for those who do not know what they have.
+        return found
+    build = "" if is_of_zoo else build_hash(find_callable(spec.name))
+    if found is None or known != build or (anew and not is_of_zoo):
+        found = _inspect_zoo_net(bare) if is_of_zoo else _inspect_callable(bare)
+        # A global that its own building changes is not what was there before.
+        build = "" if is_of_zoo else build_hash(find_callable(spec.name))
+        with _LOCK:
+            _KNOWN[bare] = (build, found)
+    return found
 
 
-@lru_cache(maxsize=256)
-def _inspected(spec: ModelSpec) -> Inspection:
-    if kind_of(spec.name) not in _ZOOS:
-        return _inspect_callable(spec)
+def _inspect_zoo_net(spec: ModelSpec) -> Inspection:
     try:
         # Without numbers: a net of 25 million parameters takes half a second instead of five.
-        return _inspect_zoo_net(spec, "meta")
+        return _zoo_net_on(spec, "meta")
     except ModelError:
         # Some nets need numbers to be built; and an error is said in terms of these.
-        return _inspect_zoo_net(spec, "cpu")
+        return _zoo_net_on(spec, "cpu")
 
 
-def _inspect_zoo_net(spec: ModelSpec, device: str) -> Inspection:
+def _zoo_net_on(spec: ModelSpec, device: str) -> Inspection:
     with seeded(0), torch.device(device):
         net = construct_zoo_net(spec).eval()
         images = torch.empty(_IMAGES, spec.in_channels, spec.image_size, spec.image_size)
@@ -115,19 +136,22 @@ def _inspect_callable(spec: ModelSpec) -> Inspection:
     net = construct_other(spec, seed=0)
     _check_state(net, spec)
     other, before = construct_other(spec, seed=1), copied_state(net)
-    code, is_alike = user_net_hash(net, other, find_callable(spec.name)), starts_alike(net, other)
+    is_alike = starts_alike(net, other)
+    identity = user_net_identity(
+        net, lambda seed: construct_other(spec, seed), _images(spec, _IMAGES), find_callable(spec.name)
+    )
     with seeded(0):
         _check_same(net, construct_other(spec, seed=0), spec)
         images = _images(spec, _IMAGES)
         net.eval()
         is_contiguous = not _takes_channels_last(net, images)
-        found = _inspection(net, images, spec, code=code, is_contiguous=is_contiguous)
+        found = _inspection(net, images, spec, code=identity.code, is_contiguous=is_contiguous)
         _check_logits(net, images, spec)
         check_state_is_whole(net, other, images, spec)
         _logits(net.train(), images, spec)
         check_training_is_repeatable(net, other, images, spec)
         check_trained_apart(net, construct_other(spec, seed=0), before, spec)
-    return replace(found, starts_alike=is_alike)
+    return replace(found, starts_alike=is_alike, parts=identity.parts)
 
 
 def _inspection(net: nn.Module, images: Tensor, spec: ModelSpec, *, code: str, is_contiguous: bool) -> Inspection:

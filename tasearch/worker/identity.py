@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tasearch.chain.stages import StagePlanner
@@ -12,9 +13,35 @@ from tasearch.domain.errors import ConfigError
 from tasearch.domain.fingerprint import plain
 from tasearch.domain.metric import ACCURACY
 from tasearch.domain.spec import ModelSpec
+from tasearch.models.differing_parts import are_computed_values, differing_parts, recorded_parts
+from tasearch.models.inspection import inspect_net
+from tasearch.models.names import is_own
 from tasearch.search.space import SearchSpace
 
 _TEST = "test_hash"
+_SHOWN = 4
+"""Parts of a net that a message names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetParts:
+    """What nets consist of, to say in which part one differs; no part of an identity."""
+
+    of_study: Mapping[str, Mapping[str, str]]
+    """As a study recorded them, by model; empty in studies from before they were recorded."""
+    here: Callable[[str], Mapping[str, str]]
+    """Returns those of a model in this process."""
+
+
+def net_parts(config: Mapping[str, Any], stages: StagePlanner) -> NetParts:
+    """Return the parts that a study recorded in its configuration, beside those of the nets here."""
+    return NetParts(of_study=config.get("net_parts", {}), here=lambda name: parts_here(stages, name))
+
+
+def parts_here(stages: StagePlanner, name: str) -> dict[str, str]:
+    """Return short hashes of what a model of the user's consists of in this process; none for other models."""
+    model = stages.models.get(name)
+    return recorded_parts(inspect_net(model).parts) if model is not None and not is_own(name) else {}
 
 
 def identity_of(space: SearchSpace, stages: StagePlanner, settings: Settings, test_hash: str) -> dict[str, Any]:
@@ -69,9 +96,11 @@ def identity_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) ->
     return [f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}" for name in differing]
 
 
-def refuse_changed_identity(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def refuse_changed_identity(
+    study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], parts: NetParts
+) -> None:
     """Raise ConfigError with the difference where a study exists under this name with another configuration."""
-    refuse_other_code(study_name, stored, wanted)
+    refuse_other_code(study_name, stored, wanted, parts)
     difference = identity_difference(stored, wanted)
     if difference:
         raise ConfigError(
@@ -80,17 +109,28 @@ def refuse_changed_identity(study_name: str, stored: Mapping[str, Any], wanted: 
         )
 
 
-def refuse_other_code(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ConfigError where a net has the name that it had, but is another."""
+def refuse_other_code(study_name: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], parts: NetParts) -> None:
+    """Raise ConfigError where a net has the name that it had, but is another; it names the parts that differ."""
     before, now = stored.get("models", {}), wanted.get("models", {})
     for name in before.keys() & now.keys():
         if before[name]["code"] != now[name]["code"]:
+            known, found = parts.of_study.get(name, {}), parts.here(name)
+            differing = differing_parts(known, found) if known and found else []
+            which = f"these differ: {_listed(differing)}" if differing else "its code or its layers differ"
             raise ConfigError(
-                f"{name} here is not the net of study {study_name!r}: its code or its layers differ (SHA-256 "
+                f"{name} here is not the net of study {study_name!r}: {which} (SHA-256 "
                 f"{now[name]['code'][:12]}, the study's {before[name]['code'][:12]})",
-                hint="use the code and the versions of libraries that the study was created with, or choose another "
+                hint="processors may compute such values differently: save them to a file once and load them from it, "
+                f"on every machine; or choose another {flag_of('study_name')}"
+                if are_computed_values(differing)
+                else "use the code and the versions of libraries that the study was created with, or choose another "
                 f"{flag_of('study_name')}",
             )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

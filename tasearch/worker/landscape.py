@@ -16,7 +16,7 @@ from tasearch.stores.records import Records
 from tasearch.training.landscape import filter_normalised_direction, loss_plane
 from tasearch.training.loop import InterruptedStage
 from tasearch.training.weights import load_weights
-from tasearch.worker.identity import refuse_changed_identity
+from tasearch.worker.identity import net_parts, refuse_changed_identity
 from tasearch.worker.session import Session
 
 
@@ -32,7 +32,7 @@ def surfaces_of(
     stored = records.studies.find(name)
     if stored is None:
         raise StorageError(f"no study named {name!r} in this database", hint="`tasearch studies` lists those it has")
-    refuse_changed_identity(name, stored.identity, session.plan.identity)
+    refuse_changed_identity(name, stored.identity, session.plan.identity, net_parts(stored.config, session.plan.stages))
     session.plan = session.plan.with_precision(stored.config["recipe"]["precision"])
     train = session.dataset.train
     source = ViewSource(train, session.dataset.spec, normalisation_of(session.dataset.spec, train), session.device)

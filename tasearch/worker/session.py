@@ -36,7 +36,7 @@ from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import FinalsWorker, expected_finals
 from tasearch.worker.forecast import Forecast, forecast
 from tasearch.worker.given_teacher import given_teacher
-from tasearch.worker.identity import refuse_changed_identity
+from tasearch.worker.identity import net_parts, refuse_changed_identity
 from tasearch.worker.latency import measure_latencies
 from tasearch.worker.local_workers import LocalWorkers, num_threads, num_workers
 from tasearch.worker.loop import SearchWorker
@@ -295,7 +295,7 @@ class Session:
             raise StorageError(
                 f"study {name!r} was deleted while it was being opened", hint="run the same command again"
             )
-        refuse_changed_identity(name, stored.identity, identity)
+        refuse_changed_identity(name, stored.identity, identity, net_parts(stored.config, self.plan.stages))
         self.plan = self.plan.with_precision(stored.config["recipe"]["precision"])
         if not joins:
             records.studies.update_config(name, self._config(self.plan))

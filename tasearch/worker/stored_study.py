@@ -22,7 +22,7 @@ from tasearch.stores.records import Records
 from tasearch.stores.shared_artifacts import place_of, token_of
 from tasearch.stores.stages import StageRow, StageState
 from tasearch.stores.studies import StudyRow
-from tasearch.worker.identity import identity_difference, refuse_other_code
+from tasearch.worker.identity import identity_difference, net_parts, refuse_other_code
 from tasearch.worker.refusal import DataFolderGuard
 from tasearch.worker.study_plan import StudyPlan, augment_of, build_plan
 
@@ -120,7 +120,7 @@ def weights_of(study: StoredStudy, spec: StageSpec) -> bytes:
 
 def _refuse_others(row: StudyRow, plan: StudyPlan) -> None:
     """Raise ConfigError where the data here, or this version's way to train, are not those of the study."""
-    refuse_other_code(row.study_name, row.identity, plan.identity)
+    refuse_other_code(row.study_name, row.identity, plan.identity, net_parts(row.config, plan.stages))
     difference = identity_difference(row.identity, plan.identity)
     if not difference:
         return

@@ -11,9 +11,11 @@ import torch
 from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
 from tasearch.domain.fingerprint import plain
+from tasearch.models.names import is_own
 from tasearch.search.finals import MODEL_REMARKS
 from tasearch.training.device import environment
 from tasearch.worker.command import command_of
+from tasearch.worker.identity import parts_here
 from tasearch.worker.study_plan import StudyPlan
 
 LIBRARIES = ("tasearch", "torch", "torchvision", "timm", "optuna", "sqlalchemy", "numpy")
@@ -46,6 +48,8 @@ def study_config(plan: StudyPlan, dataset: Dataset, device: torch.device, said: 
         "environment": plain(environment(device)),
         "command": command_of(said, plan.study_name, plan.precision),
         "num_finalists": plan.num_finalists,
+        # By model, to say what differs where a worker has another net; no part of an identity.
+        "net_parts": {name: parts_here(plan.stages, name) for name in plan.stages.models if not is_own(name)},
         "scratch": {name: plan.stages.from_labels(name).fingerprint for name in plan.capacities},
     }
 

@@ -16,6 +16,7 @@ import tasearch
 from tasearch import StudyConfig, TasearchError
 from tasearch.config.resolve import resolve
 from tasearch.domain.errors import ConfigError, DataError, ModelError
+from tasearch.models.callables import find_callable
 
 PAIR = ([(b"", 0)], [(b"", 0)])
 
@@ -133,3 +134,27 @@ def test_every_name_is_there() -> None:
 def test_importing_takes_neither_torch_nor_pydantic() -> None:
     code = "import sys, tasearch; tasearch.TasearchError; sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_function_that_is_defined_again_takes_the_place_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(num_classes: int) -> nn.Module:
+        return nn.Linear(3, num_classes)
+
+    first = config(student=tiny)
+    again.__qualname__, again.__module__ = tiny.__qualname__, tiny.__module__
+    monkeypatch.setitem(tiny.__globals__, "tiny", again)
+    assert config(student=again).student == first.student == "object:tiny"
+    assert find_callable("object:tiny") is again
+    first.settings()
+    assert find_callable("object:tiny") is not again
+
+
+def test_both_in_one_study_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(num_classes: int) -> nn.Module:
+        return nn.Linear(3, num_classes)
+
+    before = tiny
+    again.__qualname__, again.__module__ = tiny.__qualname__, tiny.__module__
+    monkeypatch.setitem(tiny.__globals__, "tiny", again)
+    with pytest.raises(ConfigError, match="two functions of this study are called object:tiny"):
+        config(teacher=before, student=again)

@@ -52,7 +52,7 @@ def hash_with(monkeypatch: pytest.MonkeyPatch, folder: Path, **changes: str) -> 
     for name in [name for name in sys.modules if name.startswith("identity_")]:
         del sys.modules[name]
     spec = ModelSpec(name="identity_net:make", in_channels=3, image_size=8, num_classes=4)
-    return inspection._inspected.__wrapped__(spec).code
+    return inspection.inspect_net(spec, anew=True).code
 
 
 def test_the_folder_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def test_weights_follow_from_the_seed_alone() -> None:
 
 def test_the_ambient_generator_is_left_alone() -> None:
     before = torch.get_rng_state()
-    inspection._inspected.cache_clear()
+    inspection._KNOWN.clear()
     build_model(SMALL, 5)
     inspect_net(spec_of("torchvision:squeezenet1_1", size=32))
     assert torch.equal(torch.get_rng_state(), before)

@@ -11,11 +11,13 @@ from tasearch.domain.errors import ConfigError, ModelError
 from tasearch.worker.command import command_of
 from tasearch.worker.cost import study_cost
 from tasearch.worker.finals import expected_finals
-from tasearch.worker.identity import identity_difference, refuse_changed_identity
+from tasearch.worker.identity import NetParts, identity_difference, refuse_changed_identity
 from tasearch.worker.study_plan import build_plan, no_ladder
 from tests.factories import make_dataset
 
 DATASET = make_dataset()
+
+NOTHING_RECORDED = NetParts(of_study={}, here=lambda name: {})
 
 
 def settings_of(**changes: Any) -> Settings:
@@ -156,25 +158,25 @@ def test_a_difference_names_the_setting_and_both_values() -> None:
 def test_an_existing_study_with_another_configuration_is_refused() -> None:
     before, now = build_plan(settings_of(), DATASET), build_plan(settings_of(seed=3), DATASET)
     with pytest.raises(ConfigError, match="study 'mine' exists with another configuration: seed 0, now 3"):
-        refuse_changed_identity("mine", before.identity, now.identity)
+        refuse_changed_identity("mine", before.identity, now.identity, NOTHING_RECORDED)
 
 
 def test_an_existing_study_with_another_test_set_is_refused() -> None:
     before = build_plan(settings_of(), DATASET)
     now = build_plan(settings_of(), dataclasses.replace(DATASET, test_hash="another"))
     with pytest.raises(ConfigError, match=r"another configuration: data\.test_hash \w+.*, now another"):
-        refuse_changed_identity("mine", before.identity, now.identity)
+        refuse_changed_identity("mine", before.identity, now.identity, NOTHING_RECORDED)
 
 
 def test_a_study_from_before_the_test_set_belonged_to_its_identity_goes_on() -> None:
     identity = build_plan(settings_of(), DATASET).identity
     data = {name: value for name, value in identity["data"].items() if name != "test_hash"}
-    refuse_changed_identity("mine", {**identity, "data": data}, identity)
+    refuse_changed_identity("mine", {**identity, "data": data}, identity, NOTHING_RECORDED)
 
 
 def test_the_same_configuration_is_accepted() -> None:
     first, again = build_plan(settings_of(), DATASET), build_plan(settings_of(), DATASET)
-    refuse_changed_identity("mine", first.identity, again.identity)
+    refuse_changed_identity("mine", first.identity, again.identity, NOTHING_RECORDED)
 
 
 def test_the_command_holds_what_is_not_default() -> None:
@@ -306,7 +308,7 @@ def test_other_code_under_the_same_name_is_refused_as_such() -> None:
     identity = build_plan(settings_of(student="tests.nets:small"), DATASET).identity
     other = {**identity, "models": {"tests.nets:small": {"code": "0" * 64}}}
     with pytest.raises(ConfigError, match=r"tests\.nets:small here is not the net of study 's'"):
-        refuse_changed_identity("s", other, identity)
+        refuse_changed_identity("s", other, identity, NOTHING_RECORDED)
 
 
 def test_adamw_has_numbers_of_its_own() -> None:
@@ -327,3 +329,17 @@ def test_models_whose_replicates_start_alike_are_named() -> None:
     [remark] = plan.model_remarks
     assert remark.startswith("tests.nets:starts_alike: every replicate starts from the same weights")
     assert build_plan(settings_of(), DATASET).model_remarks == ()
+
+
+def test_a_refused_net_is_said_to_differ_in_a_part() -> None:
+    before, now = ({"models": {"mynet:make": {"code": code}}} for code in ("a" * 64, "b" * 64))
+    parts = NetParts(of_study={"mynet:make": {"values of pos": "1"}}, here=lambda name: {"values of pos": "2"})
+    with pytest.raises(ConfigError, match=r"these differ: the values of pos \(SHA-256 b{12}") as error:
+        refuse_changed_identity("mine", before, now, parts)
+    assert "load them" in (error.value.hint or "")
+
+
+def test_a_refused_net_of_a_study_without_parts_is_refused_all_the_same() -> None:
+    before, now = ({"models": {"mynet:make": {"code": code}}} for code in ("a" * 64, "b" * 64))
+    with pytest.raises(ConfigError, match="its code or its layers differ"):
+        refuse_changed_identity("mine", before, now, NOTHING_RECORDED)

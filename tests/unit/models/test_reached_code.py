@@ -1,4 +1,4 @@
-"""Attributes of layers as text."""
+"""What is reachable from a value, as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tasearch.models.description import described
+from tasearch.models.ownership import Ownership
+from tasearch.models.reached_code import Walk
+
+
+def described(value: object) -> str:
+    walk = Walk(Ownership())
+    walk.visit("it", value)
+    return "\n".join(f"{name} = {text}" for name, text in sorted(walk.parts.items()))
 
 
 @dataclass
@@ -79,4 +86,4 @@ def test_objects_that_all_know_each_other_are_described_once_each() -> None:
 def test_what_holds_itself_is_described() -> None:
     held: list[Any] = []
     held.append(held)
-    assert described(held) == "builtins.list(0=builtins.list)"
+    assert described(held) == "it = builtins.list 1\nit[0] = is it"
