@@ -87,12 +87,10 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3fs = pytest.importorskip("s3fs", reason="needs the package s3fs")
     for name, value in environment_of(s3_endpoint).items():
         monkeypatch.setenv(name, value)
-    # File systems are kept by fsspec with the environment they were made in.
-    s3fs.S3FileSystem.clear_instance_cache()
     name = f"bucket-{secrets.token_hex(6)}"
+    # fsspec keeps it with this environment, which is that of all tests with a bucket: each new one takes 10 MB.
     s3fs.S3FileSystem().mkdir(name)
     yield f"s3://{name}"
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
