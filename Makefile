@@ -8,7 +8,7 @@ UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint cons
 export PYTHONDONTWRITEBYTECODE =
 
 # One thread for each process: the suite runs as many processes as there are cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope \
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadscope \
     --no-loadscope-reorder
 
 .PHONY: install dev demo test test-slow test-all check bench clean

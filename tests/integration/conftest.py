@@ -30,6 +30,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_image_folder(tmp_path_factory.mktemp("images") / "pets")
 
 
+@pytest.fixture(autouse=True)
+def _few_timed_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latencies are measured with as few passes as there may be: hundreds of studies measure them."""
+    monkeypatch.setattr("tasearch.training.latency._SECONDS", 0.0)
+
+
 @pytest.fixture
 def arguments(images: Path, tmp_path: Path) -> list[str]:
     """`tasearch optimize` with a budget of seconds, named `pets`, in a home of its own."""

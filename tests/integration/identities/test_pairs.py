@@ -39,7 +39,7 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codes, Codes]:
         child.stdin = None
     for child in children:
         with child:
-            answers = json.loads(child.communicate(timeout=250)[0])
+            answers = json.loads(child.communicate()[0])
         found.append({pair.name: (answers[2 * n], answers[2 * n + 1]) for n, pair in enumerate(PAIRS)})
     return found[0], found[1]
 

@@ -186,7 +186,7 @@ def test_timm_nets_are_built_for_the_images() -> None:
 @pytest.mark.parametrize(
     ("name", "size", "said"),
     [
-        ("torchvision:alexnet", 32, "cannot take images of 3 x 32 x 32"),
+        ("torchvision:squeezenet1_1", 8, "cannot take images of 3 x 8 x 8"),
         ("torchvision:vit_b_16", 30, "cannot be built for images of 3 x 30 x 30"),
         ("torchvision:resnet19", 32, "unknown model"),
         ("timm:resnet19x", 32, "unknown model"),
