@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -29,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have cleaned up after the run; processes of pytest-xdist belong to the one that started them."""
     if not hasattr(config, "workerinput"):
         Cleaner()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is there by now, millions of objects, out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +89,7 @@ def s3_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """URL of an empty bucket, which this process may use."""
     s3fs = pytest.importorskip("s3fs", reason="needs the package s3fs")
     for name, value in environment_of(s3_endpoint).items():
@@ -90,7 +97,7 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"bucket-{secrets.token_hex(6)}"
     # fsspec keeps it with this environment, which is that of all tests with a bucket: each new one takes 10 MB.
     s3fs.S3FileSystem().mkdir(name)
-    yield f"s3://{name}"
+    return f"s3://{name}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

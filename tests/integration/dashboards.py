@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.suite.waiting import wait_until
+from tests.suite.warm import Command
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Served:
     """A dashboard that runs."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Command
+    stderr: Path | None = None
+    """Where a warm command writes it."""
 
     def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
         """Send a request."""
@@ -56,16 +60,37 @@ class Served:
     def end(self, signum: int = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal; return the exit code and what was said on stderr."""
         self.process.send_signal(signum)
+        if isinstance(self.process, Command):
+            assert self.stderr is not None
+            return self.process.wait(), self.stderr.read_text()
         _, err = self.process.communicate()
         return self.process.returncode, err
 
 
 @contextmanager
-def serving(home: Path, *flags: str, password: str | None = None) -> Iterator[Served]:
+def serving(home: Path, *flags: str) -> Iterator[Served]:
     """Start `tasearch dashboard` on any free port of this machine."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if password is not None:
-        environment["TASEARCH_DASHBOARD_PASSWORD"] = password
+    command = ["dashboard", "--home", str(home), "--port", "0", "--json", *flags]
+    with tempfile.TemporaryDirectory(prefix="dashboard-") as name:
+        out, err = Path(name) / "out", Path(name) / "err"
+        process = Command(command, cwd=Path(name), env=environment, stdout=out, stderr=err)
+
+        def must_run() -> None:
+            assert process.poll() is None, err.read_text()
+
+        try:
+            wait_until(lambda: out.exists() and out.read_text().endswith("\n"), check=must_run)
+            yield Served(json.loads(out.read_text())["url"], process, err)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def serving_guarded(home: Path, *flags: str, password: str) -> Iterator[Served]:
+    """Start it with a password, in a process whose command line is its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TASEARCH_DASHBOARD_PASSWORD": password}
     command = [sys.executable, "-m", "tasearch", "dashboard", "--home", str(home), "--port", "0", "--json", *flags]
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

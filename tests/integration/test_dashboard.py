@@ -15,7 +15,7 @@ from optuna_dashboard import get_note
 from tasearch.cli.main import main
 from tasearch.domain.errors import StageFailedError
 from tests.integration.conftest import Study
-from tests.integration.dashboards import Served, serving
+from tests.integration.dashboards import Served, serving, serving_guarded
 from tests.integration.guarded_postgres import Guarded
 from tests.integration.test_secrets import holds_password
 
@@ -55,7 +55,7 @@ def test_nothing_can_be_changed(served: Served) -> None:
 
 
 def test_without_the_password_nothing_is_served(home: Path) -> None:
-    with serving(home, "--auth", "ada", password=PASSWORD) as found:
+    with serving_guarded(home, "--auth", "ada", password=PASSWORD) as found:
         for path in ("/", "/dashboard", "/static/bundle.js", "/favicon.ico", "/api/meta", "/api/studies/1", "/csv/1"):
             assert found.ask(path).status == 401
             assert found.ask(path, headers=authorization("ada", "wrong")).status == 401

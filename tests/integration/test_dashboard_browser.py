@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
-from tests.integration.dashboards import serving, serving_stock
+from tests.integration.dashboards import serving, serving_guarded, serving_stock
 from tests.unit.report.test_page_browser import ARGUMENTS, CHROMIUM
 
 PASSWORD = "open-sesame-7731"
@@ -88,7 +88,7 @@ def test_a_write_is_refused_and_the_page_says_why(page: Page, address: str) -> N
 
 
 def test_without_the_password_there_is_nothing_and_with_it_everything(browser: Browser, finished_home: Path) -> None:
-    with serving(finished_home, "--auth", "ada", password=PASSWORD) as found:
+    with serving_guarded(finished_home, "--auth", "ada", password=PASSWORD) as found:
         stranger = browser.new_context()
         # Chromium shows nothing at all of an answer that asks for a password it has not got.
         with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):

@@ -28,6 +28,7 @@ _PRELOAD = [
     "tasearch.cli.report",
     "tasearch.cli.stop",
     "tasearch.cli.reproduce",
+    "tasearch.dashboard.app",
     "tests.suite.warm",
 ]
 """What every training process imports in the end; a first optimizer imports torch's compiler."""

@@ -17,10 +17,20 @@ ROOT = Path(__file__).parents[3]
 Codes = dict[str, tuple[str, str]]
 
 
+_IN_FILES = {pair.name.removesuffix("(file)") for pair in PAIRS if pair.name.endswith("(file)")}
+PARAMETERS = [
+    # Most pairs are tried in a file and in a cell; `make test` does with one of them.
+    pytest.param(pair, id=pair.name, marks=pytest.mark.slow if pair.name.removesuffix("(cell)") in _IN_FILES else ())
+    for pair in PAIRS
+]
+
+
 @pytest.fixture(scope="module")
-def codes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codes, Codes]:
-    """The codes of both nets of each pair, in two processes that run side by side."""
-    nets = json.dumps([side.as_json() for pair in PAIRS for side in (pair.one, pair.other)])
+def codes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Codes, Codes]:
+    """The codes of both nets of each pair that is asked for, in two processes that run side by side."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    asked: list[Pair] = [call.params["pair"] for call in calls if call is not None and "pair" in call.params]
+    nets = json.dumps([side.as_json() for pair in asked for side in (pair.one, pair.other)])
     children = []
     for seed in ("1", "2"):
         folder = tmp_path_factory.mktemp(f"process-{seed}")
@@ -40,11 +50,11 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codes, Codes]:
     for child in children:
         with child:
             answers = json.loads(child.communicate()[0])
-        found.append({pair.name: (answers[2 * n], answers[2 * n + 1]) for n, pair in enumerate(PAIRS)})
+        found.append({pair.name: (answers[2 * n], answers[2 * n + 1]) for n, pair in enumerate(asked)})
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@pytest.mark.parametrize("pair", PARAMETERS)
 def test_nets_share_a_code_where_they_are_the_same(pair: Pair, codes: tuple[Codes, Codes]) -> None:
     (one, other), (one_again, other_again) = codes[0][pair.name], codes[1][pair.name]
     assert len(one) == len(other) == 64, f"{one}\n{other}"
