@@ -163,6 +163,7 @@ def test_an_unknown_study_is_refused(finished: dict[str, Any], delete: Delete) -
     assert "did you mean `pets`" in err
 
 
+@pytest.mark.slow
 def test_what_is_left_of_trials_that_are_gone_says_nothing_about_new_ones(optimize: Study, tmp_path: Path) -> None:
     """As after a deletion that was killed half-way, or one by Optuna's own command."""
     first = optimize("--trials", "4", "--sampler", "random", "--scope", "stage")

@@ -83,6 +83,7 @@ def test_a_report_holds_the_stages_that_were_trained(optimize: Study, tmp_path: 
     assert all(stage["seconds"] > 0 for stage in answer["stages"])
 
 
+@pytest.mark.slow
 def test_the_command_of_a_chain_gives_that_chain_with_the_same_accuracies(
     optimize: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,7 @@ def test_stages_trained_outside_of_trials_are_in_the_study(
     assert all(0 < value["val_accuracy"] <= 1 for value in calibrated.values())
 
 
+@pytest.mark.slow
 def test_an_exhaustive_search_ends_by_itself(optimize: Study) -> None:
     answer = optimize("--sampler", "exhaustive", "--temperatures", "2,4", "--kd-weights", "0.9", "--trials", "30")
     assert answer["trials"]["complete"] == 4

@@ -60,6 +60,7 @@ def test_precision_is_resolved_once_and_kept(optimize: Study, tmp_path: Path, mo
     assert stored == [("bfloat16",)]
 
 
+@pytest.mark.slow
 def test_studies_of_one_teacher_use_one_measurement(optimize: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "faster_precision", lambda *_: "bfloat16")
     optimize("--precision", "auto")
@@ -127,6 +128,7 @@ def test_the_report_is_one_file_where_the_answer_says(finished: dict[str, Any]) 
     assert "<html" in page.read_text(encoding="utf-8")[:300]
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_resolved_precision_and_augmentation(
     optimize: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +159,7 @@ def test_status_shows_the_study_that_the_environment_names(
     assert "nobody's" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_opening_test_again_is_said(
     optimize: Study, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

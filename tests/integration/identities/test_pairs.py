@@ -28,8 +28,8 @@ PARAMETERS = [
 @pytest.fixture(scope="module")
 def codes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Codes, Codes]:
     """The codes of both nets of each pair that is asked for, in two processes that run side by side."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items]
-    asked: list[Pair] = [call.params["pair"] for call in calls if call is not None and "pair" in call.params]
+    names = {item.name for item in request.session.items if item.path == request.path}
+    asked = [pair for pair in PAIRS if f"test_nets_share_a_code_where_they_are_the_same[{pair.name}]" in names]
     nets = json.dumps([side.as_json() for pair in asked for side in (pair.one, pair.other)])
     children = []
     for seed in ("1", "2"):

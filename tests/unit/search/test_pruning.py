@@ -11,7 +11,8 @@ EPOCHS = 9
 def stopped_after(name: str) -> int | None:
     """Return the epoch after which a bad run is stopped beside eight good ones; None where it is finished."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(name, EPOCHS))
+    # Hyperband draws the bracket of a trial from the name of its study, and one of its brackets stops nobody.
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(name, EPOCHS), study_name="birds")
     for good in range(8):
         trial = study.ask()
         for epoch in range(1, EPOCHS + 1):
