@@ -18,7 +18,7 @@ from tasearch.stores.hurry import no_hurry
 from tests.object_store import environment_of, running_moto
 from tests.suite.leftovers import Cleaner
 
-pytest_plugins = ["tests.suite.watchdog", "tests.suite.skips"]
+pytest_plugins = ["tests.suite.watchdog", "tests.suite.skips", "tests.suite.browser"]
 
 # Machines that run the tests are slow and noisy: time is no property of the loss.
 settings.register_profile("quick", deadline=None, max_examples=20)

@@ -32,7 +32,7 @@ from tasearch.search.storage import close_storage, open_storage
 from tasearch.stores.engine import engine_kwargs, open_engine, tune, url_text
 from tests.bench.many_trials import STUDY, ManyTrials, Spent
 from tests.integration.dashboards import Served, serving, serving_stock
-from tests.unit.report.test_page_browser import ARGUMENTS, CHROMIUM
+from tests.suite.browser import ARGUMENTS, CHROMIUM
 
 
 def fetch(address: str) -> int:

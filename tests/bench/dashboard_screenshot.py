@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from playwright.sync_api import sync_playwright
 
 from tests.integration.dashboards import serving
-from tests.unit.report.test_page_browser import ARGUMENTS, CHROMIUM
+from tests.suite.browser import ARGUMENTS, CHROMIUM
 
 MOST_BYTES = 300_000
 WIDTH, HEIGHT = 1400, 1060

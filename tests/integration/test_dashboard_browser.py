@@ -6,28 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.integration.dashboards import serving, serving_guarded, serving_stock
-from tests.unit.report.test_page_browser import ARGUMENTS, CHROMIUM
+from tests.suite.browser import needs_browser
 
 PASSWORD = "open-sesame-7731"
 TITLES = ("tasearch: progress", "tasearch: finals")
-_PATIENCE = 0
-"""No limit of its own: the watchdog of the suite ends what hangs."""
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser: {CHROMIUM} is not installed"),
+    needs_browser,
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +29,7 @@ def address(finished_home: Path) -> Iterator[str]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    opened.set_default_timeout(_PATIENCE)
+    opened.set_default_timeout(0)
     yield opened
     opened.close()
 
@@ -50,14 +40,14 @@ def see_figures_and_note(page: Page, address: str) -> None:
     page.get_by_text("pets").first.click()
     for title in TITLES:
         figure = page.locator(".js-plotly-plot", has_text=title)
-        expect(figure).to_be_visible(timeout=_PATIENCE)
+        expect(figure).to_be_visible()
         assert figure.locator(".points path").count() > 0
     study = page.url.partition("/studies/")[2].partition("/")[0]
     page.goto(f"{address}dashboard/studies/{study}/note")
-    expect(page.get_by_text("How to read the columns")).to_be_visible(timeout=_PATIENCE)
+    expect(page.get_by_text("How to read the columns")).to_be_visible()
     assert "direct distillation" in page.locator("strong").first.inner_text()
     page.goto(f"{address}dashboard/studies/{study}/trials")
-    expect(page.get_by_role("columnheader", name="trained or reused")).to_be_visible(timeout=_PATIENCE)
+    expect(page.get_by_role("columnheader", name="trained or reused")).to_be_visible()
     expect(page.get_by_role("cell", name="trained", exact=True).first).to_be_visible()
 
 
@@ -75,7 +65,7 @@ def test_optuna_dashboards_own_command_shows_them_too(page: Page, finished_home:
 
 def test_a_write_is_refused_and_the_page_says_why(page: Page, address: str) -> None:
     page.goto(f"{address}dashboard/studies/1/note")
-    expect(page.get_by_text("How to read the columns")).to_be_visible(timeout=_PATIENCE)
+    expect(page.get_by_text("How to read the columns")).to_be_visible()
     page.locator("[data-testid=EditIcon], [data-testid=ModeEditIcon], [data-testid=CreateIcon]").first.click()
     page.locator("textarea").first.fill("scribbled")
     with page.expect_response(lambda answer: answer.request.method == "PUT") as answered:
@@ -83,7 +73,7 @@ def test_a_write_is_refused_and_the_page_says_why(page: Page, address: str) -> N
     assert answered.value.status == 403
     expect(page.get_by_text("this dashboard is read-only")).to_be_visible()
     page.goto(f"{address}dashboard/studies/1/note")
-    expect(page.get_by_text("How to read the columns")).to_be_visible(timeout=_PATIENCE)
+    expect(page.get_by_text("How to read the columns")).to_be_visible()
     expect(page.get_by_text("scribbled")).to_have_count(0)
 
 
@@ -97,7 +87,7 @@ def test_without_the_password_there_is_nothing_and_with_it_everything(browser: B
         known = browser.new_context(http_credentials={"username": "ada", "password": PASSWORD})
         page = known.new_page()
         page.goto(found.url)
-        expect(page.get_by_text("pets").first).to_be_visible(timeout=_PATIENCE)
+        expect(page.get_by_text("pets").first).to_be_visible()
         known.close()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tasearch.domain.result import TrialState
 from tasearch.domain.spec import ChainSpec
@@ -18,25 +18,16 @@ from tasearch.report.figure_data.paths import paths_info
 from tasearch.report.figures.look import DARK, GROUND
 from tasearch.report.page import write_page
 from tasearch.report.view import StudyView
+from tests.suite.browser import needs_browser
 
 from .factories import TRIALS, make_chain, make_trial, make_view, make_view_without_finals
 from .made_stages import make_stage, make_stages
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 2'>"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser: {CHROMIUM} is not installed"),
+    needs_browser,
 ]
 
 
@@ -53,14 +44,6 @@ class Opened:
         return self.page.locator(f"#figure-{figure} .scatterlayer .points path").count()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
-
-
 def wait_until(page: Page, holds: Callable[[], bool]) -> None:
     """Wait for a page to change; it forbids `eval`, which Playwright's `wait_for_function` needs."""
     while not holds():
@@ -72,6 +55,7 @@ def open_view(
 ) -> Opened:
     address = write_page(view, folder).as_uri()
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(0)
     opened = Opened(page=page, address=address)
     opened.page.on("request", lambda request: opened.requests.append(request.url))
     opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
