@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-UV     := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+UV     := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 # Where the environment forbids bytecode caches, each process of the suite would compile torch anew.
 export PYTHONDONTWRITEBYTECODE =
@@ -26,6 +26,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.installed
+	@echo "installing what tests and checks need"
 	$(UV) --group dev
 	@touch $@
 
