@@ -186,10 +186,12 @@ class StageRunner:
         try:
             control.held = held.enter_context(self._keeper.hold(control.renew))
             in_use = held.enter_context(ExitStack())
+            logits, artifact_id = self._teacher_logits(spec, control, in_use)
             job = StageJob(
                 spec=spec,
                 control=control,
-                teacher_logits=self._teacher_logits(spec, control, in_use),
+                teacher_logits=logits,
+                teacher_artifact=artifact_id,
                 checkpoint=self._stores.checkpoints.load(spec.fingerprint),
             )
         except BaseException:
@@ -297,10 +299,15 @@ class StageRunner:
                 hint="the same command with --teacher-checkpoint FILE puts them there again",
             ) from error
 
-    def _teacher_logits(self, spec: StageSpec, control: Control, in_use: ExitStack) -> Callable[[int], Tensor] | None:
-        """Return what gives the teacher's logits of an epoch; `in_use` keeps that epoch's table from eviction."""
+    def _teacher_logits(
+        self, spec: StageSpec, control: Control, in_use: ExitStack
+    ) -> tuple[Callable[[int], Tensor] | None, str | None]:
+        """Return what gives the teacher's logits of an epoch, and the hash of the teacher's weights.
+
+        `in_use` keeps that epoch's table from eviction. Both are None for a stage without a teacher.
+        """
         if spec.distillation is None:
-            return None
+            return None, None
         teacher = spec.distillation.teacher
         net, artifact_id = self._net(teacher)
         identity = self._table_identity(teacher, artifact_id, spec)
@@ -315,7 +322,7 @@ class StageRunner:
                 table = self._device_tables.put(key, self._table(key, net, spec, epoch, control))
             return table
 
-        return logits
+        return logits, artifact_id
 
     def _table(self, key: str, net: nn.Module, spec: StageSpec, epoch: int, control: Control) -> Tensor:
         """Return a teacher's logits as stored, computed and stored where they are missing."""

@@ -45,6 +45,8 @@ class Environment:
     """Of float32 matrix products, as `torch.get_float32_matmul_precision` names it."""
     uses_onednn: bool = added_later(True)
     """Whether oneDNN's kernels are used on the CPU."""
+    variables: tuple[str, ...] = added_later(())
+    """`NAME=value` of the environment variables that choose kernels, where they are set."""
     earlier: tuple[Environment, ...] = added_later(())
     """Other environments in which a stage was trained before it was continued in this one."""
 
@@ -52,7 +54,7 @@ class Environment:
     def from_plain(cls, values: Mapping[str, Any]) -> Environment:
         """Return what `fingerprint.plain` wrote."""
         earlier = tuple(cls.from_plain(place) for place in values.get("earlier", ()))
-        return cls(**{**values, "earlier": earlier})
+        return cls(**{**values, "variables": tuple(values.get("variables", ())), "earlier": earlier})
 
     def after(self, earlier: tuple[Environment, ...]) -> Environment:
         """Return this environment as the one in which a stage ended that was trained in `earlier` ones before."""

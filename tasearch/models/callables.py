@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
@@ -13,9 +13,11 @@ from torch import nn
 from tasearch.domain.dotted_path import NotImportedError, imported, said
 from tasearch.domain.errors import ModelError, nearest
 from tasearch.domain.spec import ModelSpec
+from tasearch.models.ambient import seeded
 from tasearch.models.identity import build_hash
 from tasearch.models.names import Kind, kind_of
 from tasearch.models.ownership import namespace_of
+from tasearch.models.switches import switches_kept
 
 Build = Callable[..., nn.Module]
 """Takes `num_classes`, and `in_channels` or `image_size` where its signature names them."""
@@ -83,7 +85,8 @@ def find_callable(name: str) -> Build:
             )
         return _REGISTERED[name]
     try:
-        found: Any = imported(name)
+        with _first_import(name):
+            found: Any = imported(name)
     except NotImportedError as error:
         raise ModelError(error.message, hint=error.hint) from error
     if not callable(found):
@@ -93,6 +96,16 @@ def find_callable(name: str) -> Build:
         )
     build: Build = found
     return build
+
+
+@contextlib.contextmanager
+def _first_import(name: str) -> Iterator[None]:
+    """Put back what a module draws, seeds or sets in torch when it is imported for the first time."""
+    if name.partition(":")[0] in sys.modules:
+        yield
+        return
+    with switches_kept(name), seeded(0):
+        yield
 
 
 def call(build: Build, spec: ModelSpec) -> nn.Module:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tasearch.domain.errors import ModelError
 from tasearch.models.traits import may_be_merged
 
 logger = logging.getLogger(__name__)
@@ -157,6 +158,16 @@ SWITCHES: tuple[Switch, ...] = (
     _of(_BACKENDS.cudnn, "enabled", "the use of cuDNN", True),
     _of(_BACKENDS.cudnn, "benchmark", "cuDNN's benchmark mode", False),
     _of(_BACKENDS.cudnn, "deterministic", "cuDNN's deterministic mode", True),
+    *(
+        Switch(
+            name=f"the {kind} kernel of attention",
+            read=getattr(_BACKENDS.cuda, f"{kind}_sdp_enabled"),
+            write=getattr(_BACKENDS.cuda, f"enable_{kind}_sdp"),
+            fixed=True,
+        )
+        # On a CPU the first two decide as well.
+        for kind in ("flash", "math", "mem_efficient", "cudnn")
+    ),
     Switch(
         name="the fast path of attention layers",
         read=_BACKENDS.mha.get_fastpath_enabled,
@@ -172,6 +183,17 @@ def fix_switches() -> None:
     for switch in SWITCHES:
         if switch.fixed is not None and switch.read() != switch.fixed:
             switch.write(switch.fixed)
+
+
+def refuse_global_hooks() -> None:
+    """Raise ModelError where a hook is registered that torch calls for the modules of every net."""
+    hooks = vars(torch.nn.modules.module)
+    if any(hooks[name] for name in hooks if name.startswith("_global_") and name.endswith("_hooks")):
+        raise ModelError(
+            "a hook for the modules of all nets is registered in this process, and no net would be what its name says",
+            hint="remove it first (`handle.remove()` on what torch.nn.modules.module.register_module_forward_hook and "
+            "the like returned), or register it on the net that it is meant for",
+        )
 
 
 @contextmanager

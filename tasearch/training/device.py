@@ -49,6 +49,10 @@ def configure(device: torch.device, threads: int) -> None:
     fix_switches()
 
 
+_OF_KERNELS = ("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
+"""Environment variables by which libraries choose kernels, and so the last bits of a result."""
+
+
 def environment(device: torch.device) -> Environment:
     """Return what is recorded with every stage trained here."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor_name()
@@ -59,6 +63,7 @@ def environment(device: torch.device) -> Environment:
         instruction_set=torch.backends.cpu.get_cpu_capability(),
         matmul_precision=matmul_precision(),
         uses_onednn=bool(torch.backends.mkldnn.enabled),
+        variables=tuple(f"{name}={os.environ[name]}" for name in _OF_KERNELS if name in os.environ),
     )
 
 

@@ -23,14 +23,14 @@ from tasearch.domain.spec import ModelSpec
 from tasearch.models.registry import build_model
 from tasearch.training.weights import watched_tensors, weights_to_bytes
 
-ENTRIES = ("state_dict", "model", "model_state_dict", "net", "weights")
+ENTRIES = ("state_dict", "model", "model_state_dict", "net", "weights", "params", "module")
 """Of a checkpoint that holds more than weights, where they may be."""
 AVERAGED_ENTRIES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 """Where the weights averaged over training may be; used only where there are no others."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What DataParallel, torch.compile and the modules of Lightning put before every name."""
-_COUNTER_OF_AVERAGE = "n_averaged"
-"""What torch's AveragedModel keeps beside the weights."""
+_COUNTERS = ("n_averaged", "total_ops", "total_params")
+"""What torch's AveragedModel and thop keep beside the weights."""
 _SCALAR, _ARRAY = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
 _HARMLESS_TYPES: list[Any] = [
     np.ndarray,
@@ -131,23 +131,34 @@ def _content(path: Path) -> Any:
 
 def _state_dict(content: Any, path: Path, remarks: list[str]) -> dict[str, Tensor]:
     if _is_state(content):
-        return dict(content)
+        return _without_counters(content)
     if isinstance(content, Mapping):
         averaged = [entry for entry in AVERAGED_ENTRIES if _is_state(content.get(entry))]
         for entry in ENTRIES:
             if _is_state(content.get(entry)):
                 aside = f"; `{averaged[0]}`, weights averaged over training, is left aside" if averaged else ""
                 remarks.append(f"its entry `{entry}` is used{aside}")
-                return dict(content[entry])
+                return _without_counters(content[entry])
         if len(averaged) == 1:
             remarks.append(f"its entry `{averaged[0]}` is used, weights averaged over training")
-            return {name: tensor for name, tensor in content[averaged[0]].items() if name != _COUNTER_OF_AVERAGE}
-    kind = type(content).__name__
-    found = f"the entries {_some([str(key) for key in content])}" if isinstance(content, Mapping) else f"a {kind}"
+            return _without_counters(content[averaged[0]])
+        if averaged:
+            raise ModelError(
+                f"{path} holds several averages of weights ({', '.join(averaged)}) and no weights of their own",
+                hint="save the one that is meant alone: torch.save(averaged.state_dict(), FILE)",
+            )
+    found = f"an object of type {type(content).__name__}"
+    if isinstance(content, Mapping):
+        found = f"the entries {_some([str(key) for key in content])}" if content else "nothing"
     raise ModelError(
         f"{path} has no state dict: it holds {found}",
         hint=f"save `net.state_dict()`, alone or as one of: {', '.join((*ENTRIES, *AVERAGED_ENTRIES))}",
     )
+
+
+def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state without what tools beside the training have counted."""
+    return {name: tensor for name, tensor in state.items() if name.rpartition(".")[2] not in _COUNTERS}
 
 
 def _is_state(content: Any) -> bool:
@@ -200,7 +211,7 @@ def _check_fits(path: Path, spec: ModelSpec, state: Mapping[str, Tensor], wanted
 def _kind(tensor: Tensor) -> str:
     """Return what kind of numbers a tensor holds, and how."""
     if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
-        return "not stored as plain numbers"
+        return "without plain numbers (on the meta device, sparse or quantized)"
     return "complex" if tensor.is_complex() else "floating point" if tensor.is_floating_point() else "integer"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -26,6 +27,7 @@ from tasearch.training.schedule import learning_rate
 from tasearch.training.student import Student
 from tasearch.training.weights import Checkpoint, capture, restore, weights_to_bytes
 
+logger = logging.getLogger(__name__)
 NUMERICS_VERSION = 2
 """Raised by any change that alters the weights a stage ends with."""
 
@@ -67,8 +69,10 @@ class StageJob:
     control: StageControl
     teacher_logits: Callable[[int], Tensor] | None = None
     """Gives the teacher's logits on the training views of an epoch, shape (N, K), in the order of the samples."""
+    teacher_artifact: str | None = None
+    """Hash of the teacher's weights."""
     checkpoint: bytes | None = None
-    """Of a run that was stopped, to be continued."""
+    """Of a run that was stopped, to be continued; not used where other weights have taught it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +225,7 @@ class StageRun:
                 curve=tuple(self.curve),
                 seconds=self.seconds,
                 environments=(*self._environment.earlier, replace(self._environment, earlier=())),
+                teacher_artifact=self.job.teacher_artifact,
                 tensors=capture(self.student.net, self.student.optimizer),
             ).to_bytes()
 
@@ -241,6 +246,15 @@ class StageRun:
         return nullcontext() if self._graph is None else torch.cuda.stream(self._graph.stream)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.teacher_artifact != self.job.teacher_artifact:
+            # Half a stage from each of two teachers would be the stage of neither.
+            logger.warning(
+                "%s: the weights of its teacher are not those that had taught it when it was stopped, because the "
+                "teacher was trained again; the stage begins anew",
+                self.job.spec.label,
+            )
+            self.saved = None
+            return
         restore(checkpoint.tensors, self.student.net, self.student.optimizer)
         self.epoch, self.step = checkpoint.epoch, checkpoint.step
         self.student.loss_sum.fill_(checkpoint.loss_sum)

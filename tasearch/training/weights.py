@@ -55,6 +55,8 @@ class Checkpoint:
     """Training time so far."""
     environments: tuple[Environment, ...]
     """Where it was trained so far, in order; more than one where it was continued elsewhere."""
+    teacher_artifact: str | None
+    """Hash of the weights that taught it so far; None without a teacher."""
     tensors: dict[str, Tensor]
     """`net.*`, and what the optimizer keeps: `momentum.*`, of AdamW `exp_avg.*`, `exp_avg_sq.*` and `step.*`."""
 
@@ -67,6 +69,7 @@ class Checkpoint:
             "curve": [[point.epoch, point.train_loss, point.val_accuracy] for point in self.curve],
             "seconds": self.seconds,
             "environments": plain(self.environments),
+            "teacher_artifact": self.teacher_artifact,
         }
         return save({**self.tensors, _COUNTERS: _text(json.dumps(counters))})
 
@@ -82,6 +85,7 @@ class Checkpoint:
             curve=tuple(EpochResult(epoch=e, train_loss=t, val_accuracy=v) for e, t, v in counters["curve"]),
             seconds=counters["seconds"],
             environments=tuple(map(Environment.from_plain, counters["environments"])),
+            teacher_artifact=counters["teacher_artifact"],
             tensors=tensors,
         )
 

@@ -15,6 +15,7 @@ from tasearch.config.settings import Settings
 from tasearch.data.dataset import Dataset
 from tasearch.domain.errors import ConfigError, StorageError, UnavailableError
 from tasearch.domain.fingerprint import plain
+from tasearch.models.switches import refuse_global_hooks
 from tasearch.search.storage import Storage, close_storage, is_stored, open_storage
 from tasearch.search.study import ChainStudy
 from tasearch.stores.artifacts import ArtifactStore
@@ -102,6 +103,7 @@ class Session:
         self.workers = num_workers(settings, self.device)
         self.threads = num_threads(settings, self.workers)
         configure(self.device, self.threads)
+        refuse_global_hooks()
         data_dir = settings.data_dir or self.home.data
         self._guard = DataFolderGuard(data_dir)
         with self._guard.undone_if_refused():

@@ -39,7 +39,16 @@ def seconds_of(name: str, folder: Path) -> float:
     for _ in range(ROUNDS):
         started = time.perf_counter()
         tensors = capture(net, optimizer)
-        checkpoint = Checkpoint(epoch=1, step=1, loss_sum=1.0, curve=(), seconds=1.0, environments=(), tensors=tensors)
+        checkpoint = Checkpoint(
+            epoch=1,
+            step=1,
+            loss_sum=1.0,
+            curve=(),
+            seconds=1.0,
+            environments=(),
+            teacher_artifact=None,
+            tensors=tensors,
+        )
         store.save(name, checkpoint.to_bytes())
         taken.append(time.perf_counter() - started)
     return median(taken)

@@ -50,6 +50,16 @@ def test_work_of_an_owner_known_to_be_dead_is_claimed_at_once(records: Records) 
     assert lease.attempt == 2
 
 
+def test_an_earlier_claim_of_the_same_owner_no_longer_holds(records: Records) -> None:
+    earlier = claimed(records, seconds=EXPIRED)
+    claimed(records)
+    with pytest.raises(LeaseLostError):
+        records.leases.renew(earlier, 60.0)
+    with pytest.raises(LeaseLostError):
+        records.leases.end(earlier, {"state": "complete"})
+    assert (stored(records).state, stored(records).attempt) == (LeaseState.HELD, 2)
+
+
 def test_renewing_extends_the_lease(records: Records) -> None:
     lease = claimed(records, seconds=EXPIRED)
     records.leases.renew(lease, 60.0)

@@ -121,6 +121,20 @@ def test_stored_teacher_logits_give_the_same_student_as_fresh_ones(tmp_path: Pat
     assert make_runner(open_stores(cold))[0].run(STUDENT).artifact_id == after_warm.artifact_id
 
 
+def test_a_teacher_has_a_table_for_each_epoch_replicate_and_precision(stores: Stores, tmp_path: Path) -> None:
+    runner, _ = make_runner(stores)
+
+    def num_tables(stage: StageSpec) -> int:
+        runner.run(stage)
+        return len(list((tmp_path / "cache").glob("*.table")))
+
+    epochs = STUDENT.recipe.epochs
+    assert num_tables(STUDENT) == epochs > 1
+    assert num_tables(dataclasses.replace(STUDENT, replicate=STUDENT.replicate + 1)) == 2 * epochs
+    rounded = dataclasses.replace(STUDENT.recipe, precision="bfloat16")
+    assert num_tables(dataclasses.replace(STUDENT, recipe=rounded)) == 3 * epochs
+
+
 def _with_temperature(temperature: float) -> Distillation:
     assert STUDENT.distillation is not None
     return dataclasses.replace(STUDENT.distillation, temperature=temperature)
@@ -235,6 +249,26 @@ def test_a_teacher_that_others_have_trained_again_is_not_the_one_in_memory(store
     softer = dataclasses.replace(STUDENT, distillation=_with_temperature(2.0))
     assert runner.run(softer).artifact_id == make_runner(fresh)[0].run(softer).artifact_id
     assert runner.test_accuracy(TEACHER) == make_runner(fresh)[0].test_accuracy(TEACHER)
+
+
+def test_a_stopped_student_begins_anew_where_its_teacher_has_other_weights_by_now(
+    stores: Stores, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner, watcher = make_runner(stores)
+    before = runner.run(TEACHER)
+    watcher.polls_left = 5
+    with pytest.raises(InterruptedStage):
+        runner.run(STUDENT)
+    weights = weights_to_bytes(build_model(TEACHER.student, seed=7))
+    stores.stages.invalidate(TEACHER.fingerprint, before.artifact_id)
+    _complete(stores, before, weights)
+    (tmp_path / "elsewhere").mkdir()
+    fresh = open_stores(tmp_path / "elsewhere")
+    _complete(fresh, before, weights)
+    with caplog.at_level(logging.WARNING):
+        continued = make_runner(stores)[0].run(STUDENT)
+    assert "the weights of its teacher are not those that had taught it" in caplog.text
+    assert continued.artifact_id == make_runner(fresh)[0].run(STUDENT).artifact_id
 
 
 def _complete(stores: Stores, result: StageResult, weights: bytes) -> None:

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from tasearch.api.guest import as_guest
+from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
-from tasearch.models.inspection import construct_other
-from tasearch.models.switches import SWITCHES, fix_switches, own_switches, switches_kept
+from tasearch.models.inspection import construct_other, identified
+from tasearch.models.switches import SWITCHES, fix_switches, own_switches, refuse_global_hooks, switches_kept
 from tasearch.stores.owner import current_owner
 from tasearch.training.device import configure
 from tests.factories import CPU, make_recipe, make_stage
@@ -155,3 +156,28 @@ def test_what_a_net_sets_when_it_is_imported_called_or_run_changes_no_other_stag
     runner.run(make_stage(DATASET, "sets_switches:make"))
     assert values() == before
     assert runner.run(STAGE).artifact_id == expected
+
+
+def test_what_a_module_sets_when_it_is_first_imported_is_put_back_wherever_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "import torch\nfrom tests.nets import small\ntorch.set_num_threads(3)\n"
+    (tmp_path / "sets_threads.py").write_text(text + "torch.set_default_dtype(torch.float64)\n")
+    monkeypatch.chdir(tmp_path)
+    fix_switches()
+    torch.set_num_threads(1)
+    before = values()
+    with caplog.at_level(logging.WARNING):
+        identified(ModelSpec(name="sets_threads:small", in_channels=1, image_size=8, num_classes=4))
+    assert values() == before
+    assert "sets_threads:small sets the default dtype to torch.float64 for the whole process" in caplog.text
+
+
+def test_a_hook_for_all_modules_is_refused() -> None:
+    hook = torch.nn.modules.module.register_module_forward_hook(lambda _module, _inputs, output: 0 * output)
+    try:
+        with pytest.raises(ModelError, match="a hook for the modules of all nets is registered"):
+            refuse_global_hooks()
+    finally:
+        hook.remove()
+    refuse_global_hooks()

@@ -56,6 +56,12 @@ def test_table_can_be_written_to(tmp_path: Path) -> None:
     assert found.flags.writeable
 
 
+def test_keys_that_begin_alike_are_different_keys(tmp_path: Path) -> None:
+    tables = tables_of(tmp_path)
+    tables.put("f" * 63 + "0", table())
+    assert tables.get("f" * 63 + "1") is None
+
+
 def test_any_text_is_a_key(tmp_path: Path) -> None:
     tables = tables_of(tmp_path)
     tables.put("../é\n" * 200, table(2.0))

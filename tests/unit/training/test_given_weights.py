@@ -117,8 +117,8 @@ def test_counters_of_batch_norms_may_be_missing(tmp_path: Path) -> None:
         ),
         (lambda: {**STATE, "classifier.0.bias": torch.full((4,), float("nan"))}, "not finite: classifier.0.bias"),
         (lambda: {"epoch": 3, "student": STATE}, "no state dict: it holds the entries epoch, student"),
-        (lambda: {"ema": STATE, "model_ema": STATE}, "no state dict: it holds the entries ema, model_ema"),
-        (lambda: [1, 2], "no state dict: it holds a list"),
+        (lambda: {"ema": STATE, "model_ema": STATE}, "several averages of weights"),
+        (lambda: [1, 2], "no state dict: it holds an object of type list"),
         (lambda: {}, "no state dict"),
     ],
 )
@@ -196,3 +196,28 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nowhere\.pt cannot be read: No such file"):
         read_checkpoint(tmp_path / "nowhere.pt", SPEC)
+
+
+def test_counters_of_tools_beside_the_weights_are_left_out(tmp_path: Path) -> None:
+    net = build_model(SPEC, seed=3)
+    state = {f"module.{name}": tensor for name, tensor in net.state_dict().items()}
+    torch.save({**state, "n_averaged": torch.tensor(3), "module.total_ops": torch.zeros(1)}, tmp_path / "a.pt")
+    assert read_checkpoint(tmp_path / "a.pt", SPEC).weights == weights_to_bytes(net)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({}, "it holds nothing"),
+        (3, "it holds an object of type int"),
+        ("two", "several averages of weights (model_ema, ema)"),
+    ],
+)
+def test_what_holds_no_weights_of_one_net_is_said_to(tmp_path: Path, content: Any, said: str) -> None:
+    if content == "two":
+        state = dict(build_model(SPEC, seed=3).state_dict())
+        content = {"ema": state, "model_ema": state}
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(ModelError) as error:
+        read_checkpoint(tmp_path / "a.pt", SPEC)
+    assert said in error.value.message
