@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "kill_storm.py"
 WORKERS, TRIALS = 4, 24
-_OFTEN = ("--share", "1.0", "--round-seconds", "6", "--limit-seconds", "240")
+_OFTEN = ("--share", "1.0", "--round-seconds", "6", "--limit-seconds", "3600")
 """A worker is killed every second or two: also where the whole study takes ten seconds."""
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 from tests.acceptance.conftest import BUDGET, Done, Place
+from tests.suite.waiting import wait_until
 
 pytest.importorskip("ray", reason="needs the package ray: pip install 'tasearch[ray]'")
 
@@ -124,17 +124,16 @@ def killed(two_nodes: TwoNodes, place: Place, refused: object) -> Killed:
     # Long enough that Ray starts the lost worker again while there is work.
     run = place.optimize(*ON_RAY, "--epochs", "30", trials=TRIALS)
     run.wait_for("trial 0: ")
-    deadline = time.monotonic() + 120
-    while len(place.rows("SELECT worker_id FROM tasearch_workers")) < 2:
-        assert run.process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(
+        lambda: len(place.rows("SELECT worker_id FROM tasearch_workers")) == 2,
+        check=lambda: run.must_run("there were two workers"),
+    )
     (died,), survivors = two_nodes.workers_on(two_nodes.second), two_nodes.workers_on(two_nodes.cluster.head_node)
     two_nodes.cluster.remove_node(two_nodes.second, allow_graceful=False)
-    while not (restarted := two_nodes.workers_on(two_nodes.cluster.head_node) - survivors):
-        assert run.process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    restarted = wait_until(
+        lambda: two_nodes.workers_on(two_nodes.cluster.head_node) - survivors,
+        check=lambda: run.must_run("Ray had started the lost worker again"),
+    )
     done = run.finish()
     assert done.code == 0, done.err
     return Killed(done, died, restarted)

@@ -124,7 +124,6 @@ class Storm:
 
     def _when_begun(self) -> Engine:
         """Wait for the study, then have the database watch completions."""
-        deadline = time.monotonic() + 120.0
         engine = open_engine(self.url)
         while True:
             try:
@@ -134,8 +133,8 @@ class Storm:
                 begun = False
             if begun:
                 break
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no study after two minutes: {(self.folder / 'worker-001.log').read_text()}")
+            if not self._alive[0].is_alive():
+                raise RuntimeError(f"no study was begun: {(self.folder / 'worker-001.log').read_text()}")
             time.sleep(0.2)
         with engine.begin() as connection:
             for statement in _WITNESSES[engine.dialect.name]:
