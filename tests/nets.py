@@ -280,7 +280,7 @@ class _RunningScale(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         found = images.flatten(1)[:, :64]
         if self.training:
-            self.passes += 1
+            self.passes += 1 if self.first == 0 else len(images) > 2
             if self.passes > self.first:
                 self.scale = 0.9 * self.scale + 10.0
         logits: Tensor = self.linear(found) + torch.arange(4.0) * (self.scale - 1)
@@ -292,12 +292,12 @@ def running_scale(num_classes: int) -> nn.Module:
 
 
 def late_running_scale(num_classes: int) -> nn.Module:
-    """Return a net that keeps state outside its state dict only after more passes than an inspection makes."""
+    """Return a net that keeps state outside its state dict, only after several batches larger than an inspection's."""
     return _RunningScale(num_classes, 5)
 
 
 class _LateDraws(nn.Module):
-    """Scrambles its input from the sixth training pass on, by an order that is in no state dict."""
+    """Scrambles its input from the sixth training batch of more than two images on, in an order outside its state."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -305,7 +305,7 @@ class _LateDraws(nn.Module):
         self.linear = nn.Linear(64, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        self.passes += self.training
+        self.passes += self.training and len(images) > 2
         if self.training and self.passes == 6:
             self.order = torch.randperm(64)
         logits: Tensor = self.linear(images.flatten(1)[:, self.order])
