@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -280,7 +282,7 @@ class _RunningScale(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         found = images.flatten(1)[:, :64]
         if self.training:
-            self.passes += 1
+            self.passes += 1 if self.first == 0 else len(images) > 2
             if self.passes > self.first:
                 self.scale = 0.9 * self.scale + 10.0
         logits: Tensor = self.linear(found) + torch.arange(4.0) * (self.scale - 1)
@@ -292,12 +294,12 @@ def running_scale(num_classes: int) -> nn.Module:
 
 
 def late_running_scale(num_classes: int) -> nn.Module:
-    """Return a net that keeps state outside its state dict only after more passes than an inspection makes."""
+    """Return a net that keeps state outside its state dict, only after several batches larger than an inspection's."""
     return _RunningScale(num_classes, 5)
 
 
 class _LateDraws(nn.Module):
-    """Scrambles its input from the sixth training pass on, by an order that is in no state dict."""
+    """Scrambles its input from the sixth training batch of more than two images on, in an order outside its state."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -305,7 +307,7 @@ class _LateDraws(nn.Module):
         self.linear = nn.Linear(64, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        self.passes += self.training
+        self.passes += self.training and len(images) > 2
         if self.training and self.passes == 6:
             self.order = torch.randperm(64)
         logits: Tensor = self.linear(images.flatten(1)[:, self.order])
@@ -346,3 +348,134 @@ class _EvalScale(nn.Module):
 
 def counts_for_eval(num_classes: int) -> nn.Module:
     return _EvalScale(num_classes)
+
+
+class _OnFeatures(nn.Module):
+    """A linear layer on the first 64 values of an image, after whatever a subclass does to them."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, num_classes)
+
+    def change(self, found: Tensor) -> Tensor:
+        return found
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.change(images.flatten(1)[:, :64]))
+        return logits
+
+
+class StandardisedOnce(_OnFeatures):
+    """Takes a shift from the first batch of training, and notes in a plain flag that it has."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.shift, self.is_done = nn.Parameter(torch.zeros(64)), False
+
+    def change(self, found: Tensor) -> Tensor:
+        if self.training and not self.is_done:
+            self.is_done = True
+            with torch.no_grad():
+                self.shift.copy_(-found.mean(dim=0))
+        return found + self.shift
+
+
+class CountsToFive(_OnFeatures):
+    """Halves its input in training after five passes, which it counts in an attribute."""
+
+    passes = 0
+
+    def change(self, found: Tensor) -> Tensor:
+        self.passes += self.training
+        return found * 0.5 if self.training and self.passes > 5 else found
+
+
+class BehindZeros(_OnFeatures):
+    """Projects by random numbers that no state dict has, before a layer of zeros."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.drawn = torch.randn(64, 64)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def change(self, found: Tensor) -> Tensor:
+        return found @ self.drawn
+
+
+class DrawsRarely(_OnFeatures):
+    """Draws in each pass whether to leave out its input, which it never does in the passes of a test."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.generators = {"drop": random.Random(0)}
+
+    def change(self, found: Tensor) -> Tensor:
+        return found * 0 if self.training and self.generators["drop"].random() < 1e-9 else found
+
+
+class SeedsItsGenerator(_OnFeatures):
+    """Draws from a generator of its own that a buffer seeds in each pass."""
+
+    passes: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.generator = torch.Generator()
+        self.register_buffer("passes", torch.zeros((), dtype=torch.long))
+
+    def change(self, found: Tensor) -> Tensor:
+        if not self.training:
+            return found
+        self.passes += 1
+        self.generator.manual_seed(int(self.passes))
+        return found + torch.randn(found.shape, generator=self.generator)
+
+
+class Remembers(_OnFeatures):
+    """Keeps the means of its batches in a buffer that grows."""
+
+    seen: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.register_buffer("seen", torch.zeros(1, 64))
+
+    def change(self, found: Tensor) -> Tensor:
+        if self.training:
+            self.seen = torch.cat([self.seen, found.detach().mean(dim=0, keepdim=True)])
+        return found
+
+
+class FailsLater(_OnFeatures):
+    """Fails in the third pass of training."""
+
+    passes = 0
+
+    def change(self, found: Tensor) -> Tensor:
+        self.passes += self.training
+        if self.passes > 2:
+            raise ValueError("no third pass")
+        return found
+
+
+class _WithBuffer(_OnFeatures):
+    def __init__(self, num_classes: int, kept: Tensor) -> None:
+        super().__init__(num_classes)
+        self.register_buffer("kept", kept)
+
+
+def with_float8(num_classes: int) -> nn.Module:
+    return _WithBuffer(num_classes, torch.ones(3).to(torch.float8_e4m3fn))
+
+
+def with_nan(num_classes: int) -> nn.Module:
+    return _WithBuffer(num_classes, torch.full((4,), float("nan")))
+
+
+def with_sparse(num_classes: int) -> nn.Module:
+    return _WithBuffer(num_classes, torch.eye(4).to_sparse())
+
+
+def with_expanded(num_classes: int) -> nn.Module:
+    return _WithBuffer(num_classes, torch.ones(1, 1).expand(4, 4))

@@ -75,7 +75,7 @@ def user_net_identity(
     found = {name: text for name, text in walks[0].items() if walks[1].get(name) == text}
     found |= {f"shape of {line.partition(' ')[0]}": line for line in _shapes(net)}
     tensors, drawn = _tensors(net), _tensors(other.net)
-    fixed = {name: tensor for name, tensor in tensors.items() if _same_bits(tensor, drawn.get(name))}
+    fixed = {name: tensor for name, tensor in tensors.items() if same_bits(tensor, drawn.get(name))}
     found |= {f"values of {name}": tensor_text(tensor) for name, tensor in fixed.items()}
     with seeded(0):
         other.run(images)
@@ -106,7 +106,7 @@ def _tensors(net: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in (*net.named_parameters(), *net.named_buffers())}
 
 
-def _same_bits(one: Tensor, other: Tensor | None) -> bool:
+def same_bits(one: Tensor, other: Tensor | None) -> bool:
     """Whether two tensors hold the same bits: comparing is quicker than hashing what follows from the seed."""
     if other is None or one.dtype != other.dtype or one.shape != other.shape:
         return False

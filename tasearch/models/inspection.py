@@ -18,16 +18,16 @@ from tasearch.domain.errors import ModelError
 from tasearch.domain.spec import ModelSpec
 from tasearch.models.ambient import seeded
 from tasearch.models.callables import call, find_callable
-from tasearch.models.identity import build_hash, net_hash, user_net_identity
+from tasearch.models.identity import build_hash, net_hash, same_bits, user_net_identity
 from tasearch.models.names import Kind, kind_of
 from tasearch.models.statefulness import (
     check_state_is_whole,
     check_trained_apart,
     check_training_is_repeatable,
-    copied_state,
     starts_alike,
 )
 from tasearch.models.switches import switches_kept
+from tasearch.models.training_passes import copied_state
 from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash
 
 _IMAGES = 2
@@ -149,7 +149,7 @@ def _inspect_callable(spec: ModelSpec) -> Inspection:
         _check_logits(net, images, spec)
         check_state_is_whole(net, other, images, spec)
         _logits(net.train(), images, spec)
-        check_training_is_repeatable(net, other, images, spec)
+        check_training_is_repeatable(net, other, construct_other(spec, seed=1), images, spec)
         check_trained_apart(net, construct_other(spec, seed=0), before, spec)
     return replace(found, starts_alike=is_alike, parts=identity.parts)
 
@@ -206,14 +206,25 @@ def _check_state(net: nn.Module, spec: ModelSpec) -> None:
     strange = [name for name, value in net.state_dict().items() if not isinstance(value, Tensor)]
     if strange:
         raise ModelError(f"{spec.name} has state that is no tensor: {strange[0]}", hint="register it as a buffer")
+    for name, value in net.state_dict().items():
+        if value.layout is not torch.strided:
+            raise ModelError(
+                f"{spec.name} has a sparse tensor in its state dict ({name}, {value.layout}); only dense ones "
+                "are stored",
+                hint="register it as a dense buffer, and call `to_sparse()` in forward",
+            )
+        if any(stride == 0 and size > 1 for stride, size in zip(value.stride(), value.shape, strict=True)):
+            raise ModelError(
+                f"{spec.name} has an expanded tensor in its state dict ({name}): its values share memory, so no stored "
+                "ones can be loaded into it",
+                hint="register a copy that has memory for every value, `tensor.expand(...).clone()`",
+            )
 
 
 def _check_same(net: nn.Module, again: nn.Module, spec: ModelSpec) -> None:
     """Raise ModelError where two nets of one seed differ: replicates could not be told apart from chance."""
     first, second = net.state_dict(), again.state_dict()
-    same = first.keys() == second.keys() and all(
-        torch.equal(first[name].nan_to_num(), second[name].nan_to_num()) for name in first
-    )
+    same = first.keys() == second.keys() and all(same_bits(first[name], second[name]) for name in first)
     if not same:
         raise ModelError(
             f"{spec.name} does not build the same net twice from the same random state",
@@ -229,7 +240,7 @@ def _check_logits(net: nn.Module, images: Tensor, spec: ModelSpec) -> None:
         raise ModelError(f"{spec.name} gives logits that are not finite", hint="check its initial weights")
     if not torch.equal(logits, again):
         raise ModelError(
-            f"{spec.name} gives other logits each time in eval mode",
+            f"{spec.name} gives different logits each time in eval mode",
             hint="let dropout and the like follow `self.training` (F.dropout does not by itself)",
         )
     sums = logits.double().sum(dim=1)

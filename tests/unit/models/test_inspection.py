@@ -37,7 +37,7 @@ SMALL = spec_of("tests.nets:small")
         ("one_class_too_many", "gives (1, 5) for 1 images"),
         ("probabilities", "gives probabilities, not logits"),
         ("two_outputs", "gives a tuple in training mode"),
-        ("drops_in_eval", "gives other logits each time in eval mode"),
+        ("drops_in_eval", "gives different logits each time in eval mode"),
         ("nothing_to_train", "has no parameters that can be trained"),
         ("not_finite", "logits that are not finite"),
         ("another_each_time", "does not build the same net twice"),
@@ -58,9 +58,17 @@ def test_what_cannot_be_trained_is_refused(name: str, said: str) -> None:
         ("projects_by_attribute", "part of its random state is not in its state dict"),
         ("projects_by_lost_buffer", "part of its random state is not in its state dict"),
         ("scrambled", "part of its random state is not in its state dict"),
-        ("draws_by_itself", "other logits in training mode from the same weights and the same random state"),
-        ("running_scale", "other logits in training mode from the same weights and the same random state"),
+        ("draws_by_itself", "draws from a random generator of its own in training mode (generator)"),
+        ("running_scale", "different logits in training mode from the same weights and the same random state"),
         ("counts_for_eval", "passes in training mode change more than its state dict holds"),
+        ("StandardisedOnce", "gives different logits in training mode"),
+        ("CountsToFive", "gives different logits in training mode"),
+        ("BehindZeros", "in training mode from the same weights and the same random state"),
+        ("DrawsRarely", "draws from a random generator of its own in training mode (generators['drop'])"),
+        ("Remembers", "does not fit another: size mismatch for seen"),
+        ("FailsLater", "cannot be trained (tried on 8 batches of 2 random images): ValueError: no third pass"),
+        ("with_sparse", "has a sparse tensor in its state dict (kept, torch.sparse_coo)"),
+        ("with_expanded", "has an expanded tensor in its state dict (kept)"),
         ("the_same_net_each_time", "hands out the same layers each time"),
     ],
 )
@@ -71,9 +79,13 @@ def test_what_could_not_be_rebuilt_or_resumed_is_refused(name: str, said: str) -
     assert error.value.hint
 
 
-@pytest.mark.parametrize("name", ["projects_by_buffer", "small", "late_draws"])
+@pytest.mark.parametrize("name", ["projects_by_buffer", "small", "late_draws", "with_float8", "with_nan"])
 def test_random_state_in_the_state_dict_is_taken(name: str) -> None:
     assert not inspect_net(spec_of(f"tests.nets:{name}", channels=1)).starts_alike
+
+
+def test_a_generator_that_a_buffer_seeds_in_each_pass_is_taken() -> None:
+    assert inspect_net(spec_of("tests.nets:SeedsItsGenerator", channels=1)).num_params == 65 * 4
 
 
 def test_a_net_whose_code_sets_the_seed_is_found_to_start_alike() -> None:
