@@ -15,8 +15,10 @@ from tasearch.models.ambient import seeded
 from tasearch.models.identity import same_bits
 from tasearch.models.switches import own_switches, switches_kept
 
-PASSES = 8
+PASSES, PASSES_OF_LARGE_NETS = 8, 3
 """Steps of training: enough to show a counter or a list that begins to matter after a few of them."""
+_LARGE = 2_000_000
+"""Parameters of a net of which one pass may take a second."""
 _STEP = 1e-3
 """Length of a step as a share of the root mean square of a parameter: nothing diverges, and no gate stays zero."""
 _LEAST_STEP = 1e-4
@@ -65,14 +67,16 @@ def training_passes(net: nn.Module, images: Tensor, spec: ModelSpec) -> Passes:
     net.train()
     for parameter in net.parameters():
         parameter.grad = None
+    is_large = sum(parameter.numel() for parameter in net.parameters()) > _LARGE
+    count = PASSES_OF_LARGE_NETS if is_large else PASSES
     try:
         with own_switches(), warnings.catch_warnings():
             # The inspection's first passes have shown what the code warns of.
             warnings.simplefilter("ignore")
-            logits = tuple(_one_pass(net, images, number) for number in range(PASSES))
+            logits = tuple(_one_pass(net, images, number) for number in range(count))
     except Exception as error:  # whatever a user's code does not like
         raise ModelError(
-            f"{spec.name} cannot be trained (tried on {PASSES} batches of {len(images)} random images): "
+            f"{spec.name} cannot be trained (tried on {count} batches of {len(images)} random images): "
             f"{type(error).__name__}: {error}",
             hint="run a few training steps of the net by itself to see where its code fails",
         ) from error

@@ -92,10 +92,12 @@ def check_rebuilt(
 
 def _not_the_same(spec: StageSpec, what: str) -> StageFailedError:
     advice = (
-        f"{spec.student.name} keeps something outside its state dict that it computes with: register it as a buffer "
-        "(register_buffer), and let it change in place in training"
+        f"{spec.student.name} computes with something that is not in its state dict: register it as a buffer "
+        "(register_buffer), and change it in place in training"
     )
-    return StageFailedError(f"stage {spec.label} is not what would be stored: {what}; {advice}")
+    return StageFailedError(
+        f"stage {spec.label}: the net rebuilt from the stored weights differs from the trained net: {what}; {advice}"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -224,7 +224,7 @@ def test_a_net_that_is_not_what_would_be_stored_fails_for_good_and_leaves_nothin
     liar = make_stage(DATASET, f"tests.nets:{name}", recipe=make_recipe(epochs=epochs))
     for trained in (1, 0):
         runner, watcher = make_runner(stores)
-        with pytest.raises(StageFailedError, match=f"is not what would be stored: .*{said}"):
+        with pytest.raises(StageFailedError, match=f"differs from the trained net: .*{said}"):
             runner.run(liar)
         assert len(watcher.trained) == trained
     row = stores.stages.find(liar.fingerprint)

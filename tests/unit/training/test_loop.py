@@ -242,7 +242,7 @@ def test_a_resumed_stage_cannot_hide_that_its_net_is_another_one() -> None:
     liar, stopped = make_stage(DATASET, "tests.nets:late_draws"), Recorder(2 * 8 + 1)
     with pytest.raises(InterruptedStage):
         train(liar, stopped)
-    with pytest.raises(StageFailedError, match="is not what would be stored"):
+    with pytest.raises(StageFailedError, match="the net rebuilt from the stored weights differs from the trained net"):
         train(liar, checkpoint=stopped.saved[-1])
 
 
