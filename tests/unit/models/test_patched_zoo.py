@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tasearch.domain.spec import ModelSpec
 from tasearch.models import inspection
 from tasearch.models.identity import net_hash
 from tasearch.models.inspection import identified, inspect_net
+from tasearch.models.ownership import Ownership
 from tasearch.models.patched_zoo import code_of_users
 
 RESNET = ModelSpec(name="torchvision:resnet18", in_channels=3, image_size=16, num_classes=4)
@@ -141,3 +143,11 @@ def test_a_forward_that_one_layer_holds_is_found() -> None:
     net = models.squeezenet1_1()
     net.classifier.forward = lambda images: images
     assert code_of_users(models.squeezenet1_1, net) == [net.classifier.forward]
+
+
+def test_a_local_clone_of_timm_is_code_of_the_users(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"__name__": "timm.models.mine", "__file__": str(tmp_path / "timm/models/mine.py")}
+    exec(compile("def mine(**arguments): ...", names["__file__"], "exec"), names)
+    assert code_of_users(names["mine"]) == [names["mine"]]
+    assert Ownership().is_users(names, "timm.models.mine")
+    assert not Ownership().is_users(vars(resnet), resnet.__name__)
