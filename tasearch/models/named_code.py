@@ -157,7 +157,7 @@ def _key(instruction: dis.Instruction, keys: Mapping[str, str | int]) -> Any:
 def _keys(code: CodeType, instructions: list[dis.Instruction], namespace: Mapping[str, Any]) -> dict[str, str | int]:
     """Return the globals that code may look things up by and does not set itself."""
     set_here = {str(i.argval) for i in instructions if i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")}
-    values = {name: namespace.get(name) for name in code.co_names if name not in set_here}
+    values: dict[str, Any] = {name: namespace.get(name) for name in code.co_names if name not in set_here}
     return {name: value for name, value in values.items() if type(value) in (str, int)}
 
 

@@ -21,6 +21,8 @@ from tasearch.models.identity import net_hash
 from tasearch.models.inspection import identified, inspect_net
 from tasearch.models.ownership import Ownership
 from tasearch.models.patched_zoo import code_of_users
+from tasearch.models.registry import build_model
+from tasearch.models.traits import may_be_merged
 
 RESNET = ModelSpec(name="torchvision:resnet18", in_channels=3, image_size=16, num_classes=4)
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -87,6 +89,7 @@ def test_a_net_that_is_registered_with_timm_is_looked_at_anew(
     first = identified(registered)
     assert f"file of {__name__}" in inspect_net(first).parts
     assert identified(registered) == first
+    assert not may_be_merged(build_model(first, 0))
     monkeypatch.setattr(Mine, "forward", other_forward)
     second = identified(registered)
     assert second.code != first.code
