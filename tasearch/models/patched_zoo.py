@@ -43,6 +43,8 @@ def code_of_users(build: Callable[..., nn.Module], net: nn.Module | None = None)
 def code_of_users_in(kinds: Iterable[type]) -> list[Any]:
     """Return the functions and classes of the user's in the classes of layers and in the modules that define them."""
     classes = dict.fromkeys(base for kind in kinds for base in kind.__mro__ if base is not object)
+    if not classes:
+        return []
     modules = dict.fromkeys(["torch.nn.functional", *(str(base.__module__) for base in classes)])
     found: list[Any] = [base for base in classes if not _is_installed_class(base)]
     for base in classes:
