@@ -20,6 +20,7 @@ from tasearch.models.ambient import seeded
 from tasearch.models.callables import call, find_callable
 from tasearch.models.identity import build_hash, net_hash, same_bits, user_net_identity
 from tasearch.models.names import Kind, kind_of
+from tasearch.models.patched_zoo import code_of_users, code_of_users_in, state_of
 from tasearch.models.statefulness import (
     check_state_is_whole,
     check_trained_apart,
@@ -28,7 +29,7 @@ from tasearch.models.statefulness import (
 )
 from tasearch.models.switches import switches_kept
 from tasearch.models.training_passes import copied_state
-from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash
+from tasearch.models.zoo import construct_zoo_net, load_pretrained, pretrained_hash, zoo_builder
 
 _IMAGES = 2
 _ZOOS = (Kind.TORCHVISION, Kind.TIMM)
@@ -52,7 +53,11 @@ class Inspection:
 
 
 _KNOWN: dict[ModelSpec, tuple[str, Inspection]] = {}
-"""The last inspection of each net, and what its function reached then (`build_hash`)."""
+"""The last inspection of each net, and what its function reached then (`_state`)."""
+_KINDS: dict[ModelSpec, tuple[type, ...]] = {}
+"""The classes of the layers of a net of torchvision or timm, when it was built last."""
+_AS_INSTALLED = "as installed"
+"""The state of a net that is torchvision's or timm's alone."""
 _LOCK = threading.Lock()
 
 
@@ -100,34 +105,52 @@ def inspect_net(spec: ModelSpec, *, anew: bool = False) -> Inspection:
     with the same logits each time, and be rebuilt from its state dict alone.
     """
     bare = replace(spec, code="", pretrained="")
-    is_of_zoo = kind_of(spec.name) in _ZOOS
     with _LOCK:
         known, found = _KNOWN.get(bare, ("none", None))
     if found is not None and spec.code == found.code and not anew:
         # It was identified in this process: looking again is for those who do not know what they have.
         return found
-    build = "" if is_of_zoo else build_hash(find_callable(spec.name))
-    if found is None or known != build or (anew and not is_of_zoo):
-        found = _inspect_zoo_net(bare) if is_of_zoo else _inspect_callable(bare)
-        # A global that its own building changes is not what was there before.
-        build = "" if is_of_zoo else build_hash(find_callable(spec.name))
+    state = _state(bare)
+    if found is None or known != state or (anew and state != _AS_INSTALLED):
+        found = _inspect_zoo_net(bare) if kind_of(spec.name) in _ZOOS else _inspect_callable(bare)
+        if found.parts or state != _AS_INSTALLED:
+            # A global that its own building changes is not what was there before.
+            state = _state(bare)
         with _LOCK:
-            _KNOWN[bare] = (build, found)
+            _KNOWN[bare] = (state, found)
     return found
 
 
+def _state(spec: ModelSpec) -> str:
+    """Return a text that changes with the code that a net's function leads to, cheap and without building the net."""
+    if kind_of(spec.name) not in _ZOOS:
+        return build_hash(find_callable(spec.name))
+    with _LOCK:
+        kinds = _KINDS.get(spec, ())
+    found = [*code_of_users(zoo_builder(spec.name)), *code_of_users_in(kinds)]
+    return state_of(found) if found else _AS_INSTALLED
+
+
 def _inspect_zoo_net(spec: ModelSpec) -> Inspection:
+    if code_of_users(zoo_builder(spec.name)):
+        return _inspect_callable(spec)
     try:
         # Without numbers: a net of 25 million parameters takes half a second instead of five.
-        return _zoo_net_on(spec, "meta")
+        found = _zoo_net_on(spec, "meta")
     except ModelError:
         # Some nets need numbers to be built; and an error is said in terms of these.
-        return _zoo_net_on(spec, "cpu")
+        found = _zoo_net_on(spec, "cpu")
+    return found if found is not None else _inspect_callable(spec)
 
 
-def _zoo_net_on(spec: ModelSpec, device: str) -> Inspection:
+def _zoo_net_on(spec: ModelSpec, device: str) -> Inspection | None:
+    """Return what a net of a library's is; None where code of the user's has a part in it."""
     with seeded(0), torch.device(device):
         net = construct_zoo_net(spec).eval()
+        with _LOCK:
+            _KINDS[spec] = tuple(dict.fromkeys(type(layer) for layer in net.modules()))
+        if code_of_users(zoo_builder(spec.name), net):
+            return None
         images = torch.empty(_IMAGES, spec.in_channels, spec.image_size, spec.image_size)
         return _inspection(net, images, spec, code=net_hash(net), is_contiguous=False)
 
@@ -137,9 +160,8 @@ def _inspect_callable(spec: ModelSpec) -> Inspection:
     _check_state(net, spec)
     other, before = construct_other(spec, seed=1), copied_state(net)
     is_alike = starts_alike(net, other)
-    identity = user_net_identity(
-        net, lambda seed: construct_other(spec, seed), _images(spec, _IMAGES), find_callable(spec.name)
-    )
+    build = zoo_builder(spec.name) if kind_of(spec.name) in _ZOOS else find_callable(spec.name)
+    identity = user_net_identity(net, lambda seed: construct_other(spec, seed), _images(spec, _IMAGES), build)
     with seeded(0):
         _check_same(net, construct_other(spec, seed=0), spec)
         images = _images(spec, _IMAGES)

@@ -43,7 +43,8 @@ class Operations:
         with _same_everywhere(is_recurrent=is_recurrent):
             with switches_kept(), _Recorder(self.lines[EVAL], tensors) as recorder, torch.no_grad():
                 recorder.tried(lambda: self.net.eval()(images))
-            with switches_kept(), _Recorder(self.lines[TRAINING], tensors) as recorder:
+            with switches_kept(), _Recorder(self.lines[TRAINING], tensors) as recorder, torch.enable_grad():
+                # A session may have switched gradients off.
                 recorder.tried(lambda: self.net.train()(images).sum().backward())
 
 

@@ -13,6 +13,7 @@ from typing import Any
 MAIN = ("__main__", "__mp_main__")
 """What a script and an interactive session are called as modules."""
 _LIBRARIES = ("torch", "torchvision", "timm", "tasearch")
+_ZOOS = ("torchvision", "timm")
 _NOT_LOADED: dict[str, Any] = {}
 
 
@@ -60,7 +61,7 @@ class Ownership:
     def is_users(self, namespace: Mapping[str, Any], name: str) -> bool:
         """Whether a module with these globals and this name is the user's."""
         if is_of_library(name):
-            return False
+            return _is_local_clone(namespace, name)
         return name.partition(".")[0] in self._packages or not is_installed(namespace, name)
 
     def has_function(self, function: FunctionType) -> bool:
@@ -76,6 +77,12 @@ class Ownership:
         """Whether the user wrote a class, by the module that it names."""
         name = str(getattr(kind, "__module__", None))
         return self.is_users(namespace_of(name), name)
+
+
+def _is_local_clone(namespace: Mapping[str, Any], name: str) -> bool:
+    """Whether a module of torchvision or timm lies elsewhere than packages do: then it may be edited at any time."""
+    file = namespace.get("__file__")
+    return name.partition(".")[0] in _ZOOS and isinstance(file, str) and not lies_with_packages(file)
 
 
 def _is_code_of_package(code: CodeType) -> bool:

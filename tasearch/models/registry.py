@@ -56,9 +56,11 @@ def build_model(spec: ModelSpec, seed: int, initial_weights: str = "he") -> nn.M
 
 def _build_other(spec: ModelSpec, seed: int) -> nn.Module:
     net = construct_other(spec, seed)
-    if inspect_net(spec).is_contiguous:
+    found = inspect_net(spec)
+    if found.is_contiguous:
         keep_contiguous(net)
-    if kind_of(spec.name) in (Kind.CALLABLE, Kind.OBJECT):
+    # Nets of torchvision and timm have parts where code of the user's has a part in them.
+    if kind_of(spec.name) in (Kind.CALLABLE, Kind.OBJECT) or found.parts:
         keep_layers(net)
     if spec.pretrained:
         if pretrained_hash(spec.name, spec.in_channels) != spec.pretrained:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.util
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -38,16 +40,31 @@ def module_texts(modules: Mapping[str, Namespace], ownership: Ownership) -> dict
 
 
 def folders_of(modules: Iterable[Namespace]) -> tuple[str, ...]:
-    """Return the folders of the user's files and the current one, longest first: a net may know where it lies."""
+    """Return the folders of the user's files, the current, home and temporary one, longest first.
+
+    A net may know where it lies, and where a machine keeps things.
+    """
     files = [namespace.get("__file__") for namespace in modules]
-    folders = {Path(file).parent for file in files if isinstance(file, str) and not lies_with_packages(file)} | {
-        Path.cwd()
-    }
-    folders |= {folder.resolve() for folder in folders}
-    # A root would be found in every path.
-    return tuple(
-        sorted((str(folder) for folder in folders if len(folder.parts) > 2), key=lambda text: (-len(text), text))
-    )
+    folders = {Path(file).parent for file in files if isinstance(file, str) and not lies_with_packages(file)}
+    folders.add(Path.cwd())
+    # A folder below the root would be found in many paths that have nothing to do with it.
+    found = {folder for folder in _with_resolved(folders) if len(folder.parts) > 2}
+    found |= {folder for folder in _with_resolved(_folders_of_machine()) if len(folder.parts) > 1}
+    return tuple(sorted(map(str, found), key=lambda text: (-len(text), text)))
+
+
+def _with_resolved(folders: set[Path]) -> set[Path]:
+    return folders | {folder.resolve() for folder in folders}
+
+
+def _folders_of_machine() -> set[Path]:
+    """Return the home folder and the one for temporary files, as far as a process has them."""
+    found = set()
+    with contextlib.suppress(RuntimeError):
+        found.add(Path.home())
+    with contextlib.suppress(OSError):
+        found.add(Path(tempfile.gettempdir()))
+    return found
 
 
 def imported_name(name: str, level: int, package: str) -> str:

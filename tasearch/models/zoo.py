@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,13 @@ def construct_zoo_net(spec: ModelSpec) -> nn.Module:
             f"{spec.num_classes} classes: {type(error).__name__}: {error}",
             hint="choose another net, or another --image-size where the data allow it (224 suits ImageNet's nets)",
         ) from error
+
+
+def zoo_builder(name: str) -> Callable[..., nn.Module]:
+    """Return the function that torchvision or timm has under a name. Raises ModelError where there is none."""
+    if kind_of(name) is Kind.TORCHVISION:
+        return _torchvision_builder(name)  # type: ignore[no-any-return]
+    return _timm(name).model_entrypoint(short(name))  # type: ignore[no-any-return]
 
 
 def torchvision_arguments(spec: ModelSpec) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from IPython.core.interactiveshell import InteractiveShell
 from torch import nn
 from torch.nn.modules import module as module_of_torch
@@ -86,6 +87,7 @@ def _as_before(folder: Path, environment: dict[str, str]) -> Iterator[None]:
     modules, path, main_module = set(sys.modules), list(sys.path), sys.modules["__main__"]
     patched = [(owner, name, getattr(owner, name)) for owner, name in _PATCHED]
     hooks = copy.copy(module_of_torch._global_forward_hooks)
+    variables = dict(os.environ)
     os.environ.update(environment)
     os.chdir(folder)
     sys.path.insert(0, str(folder))
@@ -108,8 +110,9 @@ def _as_before(folder: Path, environment: dict[str, str]) -> Iterator[None]:
         shell.init_user_ns()  # type: ignore[no-untyped-call]
         callables._REGISTERED.clear()
         inspection._KNOWN.clear()
-        for name in environment:
-            del os.environ[name]
+        os.environ.clear()
+        os.environ.update(variables)
+        torch.set_grad_enabled(True)
 
 
 if __name__ == "__main__":

@@ -162,4 +162,39 @@ def make(num_classes):
         ("false", "true"),
         files={"k.json": "false"},
     ),
+    *pair(
+        "the key that get reads",
+        net("self.features(x) * C.get('k', 1.0).real", "C = {'k': 2.0}"),
+        ("'k': 2.0", "'k': 3.0"),
+        kinds=(CELL, SCRIPT),
+    ),
+    *pair(
+        "a key that get does not find",
+        net("self.features(x) if C.get('k') is None else self.features(x).clone()", "C = {'other': 0}"),
+        ("'other'", "'k'"),
+        kinds=(CELL,),
+    ),
+    *pair(
+        "a default of get that is put together",
+        net("self.features(x) * C.get('k', C['a'] * 1.5)", "C = {'a': 2.0}"),
+        ("'a': 2.0", "'a': 3.0"),
+        kinds=(CELL,),
+    ),
+    *pair(
+        "the key that a global names",
+        net("self.features(x) * C[NAME]", "C, NAME = {'k': 2.0, 'l': 3.0}, 'k'"),
+        ("'k'\n", "'l'\n"),
+        kinds=(CELL, SCRIPT),
+    ),
+    *pair(
+        "the value that a global names",
+        net("self.features(x) * C[NAME]", "C, NAME = {'k': 2.0, 'l': 3.0}, 'k'"),
+        ("2.0", "2.5"),
+        kinds=(CELL, SCRIPT),
+    ),
+    *pair(
+        "two lambdas on one line",
+        net("TWO[1](self.features(x))", "TWO = (lambda x: x + 1), (lambda x: x * 2.0)"),
+        ("2.0", "3.0"),
+    ),
 ]
