@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tasearch.models.ambient import seeded
-from tasearch.models.description import sha256, tensor_text, without_addresses
+from tasearch.models.description import attribute_of, sha256, tensor_text, without_addresses
 from tasearch.models.operations import Operations, common_operations
 from tasearch.models.ownership import Ownership, namespace_of
 from tasearch.models.reached_code import Walk
@@ -46,7 +46,7 @@ def build_hash(build: Build) -> str:
     that it builds is not seen.
     """
     inner = _innermost(build)
-    walk = Walk(Ownership((str(getattr(inner, "__module__", "")),)), quick=True)
+    walk = Walk(Ownership((str(attribute_of(inner, "__module__", "")),)), quick=True)
     walk.visit("build", build)
     walk.visit_global_hooks()
     return walk.digest()
@@ -68,7 +68,7 @@ def user_net_identity(
     with seeded(0):
         usual.run(images)
     other = Operations(lambda: construct(1))
-    names = (getattr(_innermost(build), "__module__", None), *(type(layer).__module__ for layer in net.modules()))
+    names = (attribute_of(_innermost(build), "__module__"), *(type(layer).__module__ for layer in net.modules()))
     ownership = Ownership(tuple(str(name) for name in names))
     modules = {str(name): namespace_of(str(name)) for name in names}
     walks = [_walked(one, build, ownership, modules) for one in (net, other.net)]
@@ -116,4 +116,7 @@ def _same_bits(one: Tensor, other: Tensor | None) -> bool:
 def _innermost(build: Any) -> Any:
     while isinstance(build, functools.partial):
         build = build.func
-    return inspect.unwrap(build)
+    try:
+        return inspect.unwrap(build)
+    except Exception:  # an object that can be called may look its attributes up in its own way
+        return build
