@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tasearch.models.ambient import seeded
 from tasearch.models.description import attribute_of, sha256, tensor_text, without_addresses
+from tasearch.models.files_read import FilesRead
 from tasearch.models.operations import Operations, common_operations
 from tasearch.models.ownership import Ownership, namespace_of
 from tasearch.models.reached_code import Walk
@@ -63,11 +64,18 @@ def user_net_identity(
     a part in it, what is reached at run time (`models.reached_code`), and the operations that torch runs
     (`models.operations`).
     """
-    # First, so that what is computed once in a process is there in both walks.
-    usual = Operations(lambda: construct(0))
+    # Nothing of this is recorded: what code computes or reads once in a process is there from now on, so that a second
+    # identity in the process finds what the first one found.
     with seeded(0):
-        usual.run(images)
-    other = Operations(lambda: construct(1))
+        first = Operations(lambda: construct(0))
+        first.run(images)
+        first.run(images[:1])
+    files = FilesRead()
+    with files.collected():
+        usual = Operations(lambda: construct(0))
+        with seeded(0):
+            usual.run(images)
+        other = Operations(lambda: construct(1))
     names = (attribute_of(_innermost(build), "__module__"), *(type(layer).__module__ for layer in net.modules()))
     ownership = Ownership(tuple(str(name) for name in names))
     modules = {str(name): namespace_of(str(name)) for name in names}
@@ -77,8 +85,9 @@ def user_net_identity(
     tensors, drawn = _tensors(net), _tensors(other.net)
     fixed = {name: tensor for name, tensor in tensors.items() if _same_bits(tensor, drawn.get(name))}
     found |= {f"values of {name}": tensor_text(tensor) for name, tensor in fixed.items()}
-    with seeded(0):
+    with seeded(0), files.collected():
         other.run(images)
+    found |= files.parts(folders_of(modules.values()))
     found |= {f"file of {name}": sha256(text) for name, text in module_texts(modules, ownership).items() if text}
     found |= {f"operations of {phase}": text for phase, text in common_operations(usual.lines, other.lines).items()}
     return NetIdentity(code=sha256("\n".join(f"{name} = {text}" for name, text in sorted(found.items()))), parts=found)
