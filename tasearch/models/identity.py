@@ -70,17 +70,18 @@ def user_net_identity(
         first = Operations(lambda: construct(0))
         first.run(images)
         first.run(images[:1])
+    names = (attribute_of(_innermost(build), "__module__"), *(type(layer).__module__ for layer in net.modules()))
+    ownership = Ownership(tuple(str(name) for name in names))
+    modules = {str(name): namespace_of(str(name)) for name in names}
+    walked = _walked(net, build, ownership, modules)
     files = FilesRead()
     with files.collected():
         usual = Operations(lambda: construct(0))
         with seeded(0):
             usual.run(images)
         other = Operations(lambda: construct(1))
-    names = (attribute_of(_innermost(build), "__module__"), *(type(layer).__module__ for layer in net.modules()))
-    ownership = Ownership(tuple(str(name) for name in names))
-    modules = {str(name): namespace_of(str(name)) for name in names}
-    walks = [_walked(one, build, ownership, modules) for one in (net, other.net)]
-    found = {name: text for name, text in walks[0].items() if walks[1].get(name) == text}
+    walks = [walked, _walked(other.net, build, ownership, modules)]
+    found = _common_parts(*walks)
     found |= {f"shape of {line.partition(' ')[0]}": line for line in _shapes(net)}
     tensors, drawn = _tensors(net), _tensors(other.net)
     fixed = {name: tensor for name, tensor in tensors.items() if _same_bits(tensor, drawn.get(name))}
@@ -95,16 +96,29 @@ def user_net_identity(
 
 def _walked(net: nn.Module, build: Build, ownership: Ownership, modules: dict[str, Namespace]) -> dict[str, str]:
     """Return the parts that a walk finds, and add the modules that turned up."""
+    changing: frozenset[str] = frozenset()
     while True:
         folders = folders_of(modules.values())
-        walk = Walk(ownership, folders)
+        walk = Walk(ownership, folders, changing=changing)
         walk.know({f"tensor {name}": tensor for name, tensor in (*net.named_parameters(), *net.named_buffers())})
         walk.visit("build", build)
         walk.visit(_NET, net)
         walk.visit_global_hooks()
         modules |= walk.modules
-        if folders_of(modules.values()) == folders:
+        stored = changing | walk.stored
+        if folders_of(modules.values()) == folders and stored == changing:
             return walk.parts
+        changing = stored
+
+
+def _common_parts(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
+    """Return the parts that two walks have in common; what changed between them, or follows from the seed, is left out.
+
+    Of a container that grew, such as a history, what it held before is left out as well.
+    """
+    changed = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+    roots = tuple(f"{name}[" for name in changed if name in one and name in other)
+    return {name: text for name, text in one.items() if name not in changed and not name.startswith(roots)}
 
 
 def _shapes(net: nn.Module) -> list[str]:
