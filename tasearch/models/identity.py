@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -66,21 +69,22 @@ def user_net_identity(
     """
     # Nothing of this is recorded: what code computes or reads once in a process is there from now on, so that a second
     # identity in the process finds what the first one found.
-    with seeded(0):
+    ran: set[CodeType] = set()
+    with seeded(0), _noted(ran):
         first = Operations(lambda: construct(0))
         first.run(images)
         first.run(images[:1])
     names = (attribute_of(_innermost(build), "__module__"), *(type(layer).__module__ for layer in net.modules()))
     ownership = Ownership(tuple(str(name) for name in names))
     modules = {str(name): namespace_of(str(name)) for name in names}
-    walked = _walked(net, build, ownership, modules)
+    walked = _walked(net, build, ownership, modules, ran)
     files = FilesRead()
     with files.collected():
         usual = Operations(lambda: construct(0))
         with seeded(0):
             usual.run(images)
         other = Operations(lambda: construct(1))
-    walks = [walked, _walked(other.net, build, ownership, modules)]
+    walks = [walked, _walked(other.net, build, ownership, modules, ran)]
     found = _common_parts(*walks)
     found |= {f"shape of {line.partition(' ')[0]}": line for line in _shapes(net)}
     tensors, drawn = _tensors(net), _tensors(other.net)
@@ -94,12 +98,31 @@ def user_net_identity(
     return NetIdentity(code=sha256("\n".join(f"{name} = {text}" for name, text in sorted(found.items()))), parts=found)
 
 
-def _walked(net: nn.Module, build: Build, ownership: Ownership, modules: dict[str, Namespace]) -> dict[str, str]:
+@contextlib.contextmanager
+def _noted(ran: set[CodeType]) -> Iterator[None]:
+    """Note the code that this thread runs: a function that is only reached, such as a setter, changes nothing."""
+    before = sys.getprofile()
+
+    def hear(frame: FrameType, event: str, argument: object) -> None:
+        del argument
+        if event == "call":
+            ran.add(frame.f_code)
+
+    sys.setprofile(hear)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def _walked(
+    net: nn.Module, build: Build, ownership: Ownership, modules: dict[str, Namespace], ran: set[CodeType]
+) -> dict[str, str]:
     """Return the parts that a walk finds, and add the modules that turned up."""
     changing: frozenset[str] = frozenset()
     while True:
         folders = folders_of(modules.values())
-        walk = Walk(ownership, folders, changing=changing)
+        walk = Walk(ownership, folders, changing=changing, ran=ran)
         walk.know({f"tensor {name}": tensor for name, tensor in (*net.named_parameters(), *net.named_buffers())})
         walk.visit("build", build)
         walk.visit(_NET, net)
@@ -117,7 +140,7 @@ def _common_parts(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
     Of a container that grew, such as a history, what it held before is left out as well.
     """
     changed = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
-    roots = tuple(f"{name}[" for name in changed if name in one and name in other)
+    roots = tuple(f"{name}[" for name in changed if name in one and name in other and not name.startswith(_NET))
     return {name: text for name, text in one.items() if name not in changed and not name.startswith(roots)}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from types import CellType, FunctionType, ModuleType
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -51,17 +51,19 @@ class Walk:
         *,
         quick: bool = False,
         changing: frozenset[str] = frozenset(),
+        ran: Collection[CodeType] = (),
     ) -> None:
         """Take whose code counts and which folders have no say.
 
         `quick`: describe functions by their code objects alone, without reading sources; the texts then depend on the
         version of Python.
 
-        `changing`: names of values that code stores to when it runs; of these only the type counts.
+        `changing`: names of values that code stores to when it runs; of these only the type counts. `ran`: the code
+        that did run, whose stores are collected in `stored`.
         """
         self.stored: set[str] = set()
         """Where the code that turned up stores to (`models.stores`)."""
-        self._changing = changing
+        self._changing, self._ran = changing, ran
         self.parts: dict[str, str] = {}
         """Texts by name."""
         self.modules: dict[str, Mapping[str, Any]] = {}
@@ -212,7 +214,7 @@ class Walk:
             self._put(name, f"is {own}")
         self._put(own, self._code_text(function.__code__))
         namespace = function.__globals__
-        if not self._quick:
+        if function.__code__ in self._ran:
             self.stored.update(stored_paths(function.__code__, namespace))
         self._note_module(str(namespace.get("__name__")), namespace)
         self._later(
