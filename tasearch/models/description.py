@@ -41,6 +41,14 @@ def without_addresses(text: str) -> str:
     return _ADDRESS.sub("", text)
 
 
+def attribute_of(value: Any, name: str, default: Any = None) -> Any:
+    """Return an attribute of an object of a user's, or the default: its own look-up may raise any exception."""
+    try:
+        return getattr(value, name, default)
+    except Exception:
+        return default
+
+
 def type_name(kind: type) -> str:
     """Return a type by its module and its name there."""
     # A class that was made by `type` where nothing has a name has no module.

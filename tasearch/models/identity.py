@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tasearch.models.ambient import seeded
-from tasearch.models.description import sha256, tensor_text, without_addresses
+from tasearch.models.description import attribute_of, sha256, tensor_text, without_addresses
+from tasearch.models.files_read import FilesRead
 from tasearch.models.operations import Operations, common_operations
 from tasearch.models.ownership import Ownership, namespace_of
 from tasearch.models.reached_code import Walk
@@ -46,7 +50,7 @@ def build_hash(build: Build) -> str:
     that it builds is not seen.
     """
     inner = _innermost(build)
-    walk = Walk(Ownership((str(getattr(inner, "__module__", "")),)), quick=True)
+    walk = Walk(Ownership((str(attribute_of(inner, "__module__", "")),)), quick=True)
     walk.visit("build", build)
     walk.visit_global_hooks()
     return walk.digest()
@@ -63,39 +67,81 @@ def user_net_identity(
     a part in it, what is reached at run time (`models.reached_code`), and the operations that torch runs
     (`models.operations`).
     """
-    # First, so that what is computed once in a process is there in both walks.
-    usual = Operations(lambda: construct(0))
-    with seeded(0):
-        usual.run(images)
-    other = Operations(lambda: construct(1))
-    names = (getattr(_innermost(build), "__module__", None), *(type(layer).__module__ for layer in net.modules()))
+    # Nothing of this is recorded: what code computes or reads once in a process is there from now on, so that a second
+    # identity in the process finds what the first one found.
+    ran: set[CodeType] = set()
+    with seeded(0), _noted(ran):
+        first = Operations(lambda: construct(0))
+        first.run(images)
+        first.run(images[:1])
+    names = (attribute_of(_innermost(build), "__module__"), *(type(layer).__module__ for layer in net.modules()))
     ownership = Ownership(tuple(str(name) for name in names))
     modules = {str(name): namespace_of(str(name)) for name in names}
-    walks = [_walked(one, build, ownership, modules) for one in (net, other.net)]
-    found = {name: text for name, text in walks[0].items() if walks[1].get(name) == text}
+    walked = _walked(net, build, ownership, modules, ran)
+    files = FilesRead()
+    with files.collected():
+        usual = Operations(lambda: construct(0))
+        with seeded(0):
+            usual.run(images)
+        other = Operations(lambda: construct(1))
+    walks = [walked, _walked(other.net, build, ownership, modules, ran)]
+    found = _common_parts(*walks)
     found |= {f"shape of {line.partition(' ')[0]}": line for line in _shapes(net)}
     tensors, drawn = _tensors(net), _tensors(other.net)
     fixed = {name: tensor for name, tensor in tensors.items() if same_bits(tensor, drawn.get(name))}
     found |= {f"values of {name}": tensor_text(tensor) for name, tensor in fixed.items()}
-    with seeded(0):
+    with seeded(0), files.collected():
         other.run(images)
+    found |= files.parts(folders_of(modules.values()))
     found |= {f"file of {name}": sha256(text) for name, text in module_texts(modules, ownership).items() if text}
     found |= {f"operations of {phase}": text for phase, text in common_operations(usual.lines, other.lines).items()}
     return NetIdentity(code=sha256("\n".join(f"{name} = {text}" for name, text in sorted(found.items()))), parts=found)
 
 
-def _walked(net: nn.Module, build: Build, ownership: Ownership, modules: dict[str, Namespace]) -> dict[str, str]:
+@contextlib.contextmanager
+def _noted(ran: set[CodeType]) -> Iterator[None]:
+    """Note the code that this thread runs: a function that is only reached, such as a setter, changes nothing."""
+    before = sys.getprofile()
+
+    def hear(frame: FrameType, event: str, argument: object) -> None:
+        del argument
+        if event == "call":
+            ran.add(frame.f_code)
+
+    sys.setprofile(hear)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def _walked(
+    net: nn.Module, build: Build, ownership: Ownership, modules: dict[str, Namespace], ran: set[CodeType]
+) -> dict[str, str]:
     """Return the parts that a walk finds, and add the modules that turned up."""
+    changing: frozenset[str] = frozenset()
     while True:
         folders = folders_of(modules.values())
-        walk = Walk(ownership, folders)
+        walk = Walk(ownership, folders, changing=changing, ran=ran)
         walk.know({f"tensor {name}": tensor for name, tensor in (*net.named_parameters(), *net.named_buffers())})
         walk.visit("build", build)
         walk.visit(_NET, net)
         walk.visit_global_hooks()
         modules |= walk.modules
-        if folders_of(modules.values()) == folders:
+        stored = changing | walk.stored
+        if folders_of(modules.values()) == folders and stored == changing:
             return walk.parts
+        changing = stored
+
+
+def _common_parts(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
+    """Return the parts that two walks have in common; what changed between them, or follows from the seed, is left out.
+
+    Of a container that grew, such as a history, what it held before is left out as well.
+    """
+    changed = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+    roots = tuple(f"{name}[" for name in changed if name in one and name in other and not name.startswith(_NET))
+    return {name: text for name, text in one.items() if name not in changed and not name.startswith(roots)}
 
 
 def _shapes(net: nn.Module) -> list[str]:
@@ -116,4 +162,7 @@ def same_bits(one: Tensor, other: Tensor | None) -> bool:
 def _innermost(build: Any) -> Any:
     while isinstance(build, functools.partial):
         build = build.func
-    return inspect.unwrap(build)
+    try:
+        return inspect.unwrap(build)
+    except Exception:  # an object that can be called may look its attributes up in its own way
+        return build

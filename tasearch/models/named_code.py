@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType, SimpleNamespace
 from typing import Any
 
+from tasearch.models.description import attribute_of
 from tasearch.models.ownership import Ownership, namespace_of
 from tasearch.models.source_files import imported_name
 
@@ -183,11 +184,11 @@ def _attribute(value: Any, name: str) -> Any:
     if isinstance(descriptor, MemberDescriptorType):
         try:
             return descriptor.__get__(value)
-        except AttributeError:
+        except Exception:
             return _MISSING
     if hasattr(type(descriptor), "__set__") and not isinstance(descriptor, GetSetDescriptorType):
         return _MISSING
-    held = getattr(value, "__dict__", None)
+    held = attribute_of(value, "__dict__")
     return held.get(name, _MISSING) if isinstance(held, dict) else _MISSING
 
 

@@ -32,7 +32,7 @@ class Operations:
     def __init__(self, build: Callable[[], nn.Module]) -> None:
         """Build the net, which is `net` then."""
         self.lines: dict[str, list[str]] = {BUILDING: [], EVAL: [], TRAINING: []}
-        with warnings.catch_warnings(), _Recorder(self.lines[BUILDING], {}, has_constants=False):
+        with warnings.catch_warnings(), _Recorder(self.lines[BUILDING], {}):
             warnings.simplefilter("ignore")
             self.net = build()
 
@@ -82,9 +82,9 @@ def _same_everywhere(*, is_recurrent: bool) -> Iterator[None]:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, lines: list[str], tensors: Mapping[str, Tensor], *, has_constants: bool = True) -> None:
+    def __init__(self, lines: list[str], tensors: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._lines, self._has_constants = lines, has_constants
+        self._lines = lines
         self._names: dict[int, str] = {}
         self._storages: dict[int, str] = {}
         self._alive: list[Tensor] = []
@@ -129,8 +129,20 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name = self._storages.get(tensor.untyped_storage()._cdata)
             if name is not None:
                 return f"{name} as {tuple(tensor.shape)} {tensor.stride()} {tensor.storage_offset()} {tensor.dtype}"
-        # While a net is built memory is taken that nothing is written to yet.
-        return tensor_text(tensor) if self._has_constants else f"{tensor.dtype} {tuple(tensor.shape)}"
+        # No operation made it: the code read it from a file, a list or an array. Memory that nothing was written to
+        # comes from an operation such as `empty`.
+        try:
+            return tensor_text(tensor)
+        except Exception:  # layouts that cannot be read as bytes
+            return f"{tensor.dtype} {tuple(tensor.shape)}"
+
+    def _forget_foreign(self, output: Any, arguments: Any) -> None:
+        """Forget the name of a tensor that was given memory of no operation, as `torch.load` does: its bytes count."""
+        for source in arguments:
+            with contextlib.suppress(Exception):
+                memory = getattr(source, "_untyped_storage", source)
+                if isinstance(memory, torch.UntypedStorage) and memory._cdata not in self._storages:
+                    self._names.pop(id(output), None)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
@@ -141,6 +153,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._follows_data = True
         number = next(self._count)
         self._lines.append(f"%{number} = {func}({', '.join(said)})")
+        if func.overloadpacket.__name__ == "set_":
+            self._forget_foreign(output, args[1:])
+            return output
         for place, part in enumerate(tree_leaves(output)):
             if isinstance(part, Tensor) and id(part) not in self._names:
                 self._name(part, f"%{number}.{place}")

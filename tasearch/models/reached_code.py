@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from types import CellType, FunctionType, ModuleType
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from tasearch.models.code_text import code_text, compiled_text
 from tasearch.models.description import plain_text, sha256, type_name
 from tasearch.models.named_code import environment_variables, named_values
 from tasearch.models.ownership import MAIN, Ownership, namespace_of
+from tasearch.models.stores import ANY_CLASS, stored_paths
 from tasearch.models.value_parts import (
     class_parts,
     is_container,
@@ -43,12 +44,26 @@ class Walk:
     in which a net computes shows in the operations that it runs (`models.operations`).
     """
 
-    def __init__(self, ownership: Ownership, folders: tuple[str, ...] = (), *, quick: bool = False) -> None:
+    def __init__(
+        self,
+        ownership: Ownership,
+        folders: tuple[str, ...] = (),
+        *,
+        quick: bool = False,
+        changing: frozenset[str] = frozenset(),
+        ran: Collection[CodeType] = (),
+    ) -> None:
         """Take whose code counts and which folders have no say.
 
         `quick`: describe functions by their code objects alone, without reading sources; the texts then depend on the
         version of Python.
+
+        `changing`: names of values that code stores to when it runs; of these only the type counts. `ran`: the code
+        that did run, whose stores are collected in `stored`.
         """
+        self.stored: set[str] = set()
+        """Where the code that turned up stores to (`models.stores`)."""
+        self._changing, self._ran = changing, ran
         self.parts: dict[str, str] = {}
         """Texts by name."""
         self.modules: dict[str, Mapping[str, Any]] = {}
@@ -95,7 +110,32 @@ class Walk:
         self._alive.append(value)
         return free
 
+    def _is_changing(self, name: str, value: Any) -> bool:
+        """Whether a value is a state of the running code, such as a counter or a cache, and not a constant."""
+        if not self._changing:
+            return False
+        root, key = name.partition("[")[0], name.rpartition(".")[2]
+        is_of_class = name.startswith("class ") and f"{ANY_CLASS}.{key}" in self._changing
+        if root not in self._changing and not is_of_class:
+            return False
+        # A registry holds code.
+        held = (
+            [*value.values()]
+            if isinstance(value, dict)
+            else [*value]
+            if isinstance(value, list | tuple | set)
+            else [value]
+        )
+        return not held or not all(
+            isinstance(part, FunctionType | type | property | staticmethod | classmethod) for part in held
+        )
+
     def _describe(self, name: str, value: Any, depth: int) -> None:
+        if self._is_changing(name, value):
+            self._put(name, f"changes {type_name(type(value))}")
+            if self._ownership.has_class(type(value)):
+                self._later([(f"{name} type", type(value))], depth)
+            return
         known = self._names.get(id(value))
         if known is not None:
             self._put(name, f"is {known}")
@@ -174,6 +214,8 @@ class Walk:
             self._put(name, f"is {own}")
         self._put(own, self._code_text(function.__code__))
         namespace = function.__globals__
+        if function.__code__ in self._ran:
+            self.stored.update(stored_paths(function.__code__, namespace))
         self._note_module(str(namespace.get("__name__")), namespace)
         self._later(
             [
@@ -224,7 +266,7 @@ class Walk:
         text = plain_text(value, self._folders)
         if text is not None:
             return text
-        walk = Walk(self._ownership, self._folders, quick=self._quick)
+        walk = Walk(self._ownership, self._folders, quick=self._quick, changing=self._changing)
         walk._names = dict(self._names)
         walk.visit("it", value)
         return f"{type_name(type(value))} {walk.digest()}"

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tasearch.models.description import array_text, sha256, type_name, without_addresses
+from tasearch.models.description import array_text, attribute_of, sha256, type_name, without_addresses
 from tasearch.models.ownership import Ownership
 
 Parts = Iterator[tuple[str, Any]]
@@ -112,7 +112,7 @@ def class_parts(name: str, kind: type, ownership: Ownership) -> Parts:
 
 
 def _is_written(value: Any) -> bool:
-    function = getattr(value, "__func__", value)
+    function = attribute_of(value, "__func__", value)
     return not isinstance(function, FunctionType) or function.__code__.co_filename.startswith("<")
 
 
@@ -126,7 +126,7 @@ def patched_methods(kind: type, ownership: Ownership) -> Parts:
     """Yield the functions of the user's among the attributes of a package's class and of its bases."""
     for base in kind.__mro__:
         for key, value in list(vars(base).items()):
-            function = getattr(value, "__func__", value)
+            function = attribute_of(value, "__func__", value)
             if isinstance(function, FunctionType) and ownership.has_function(function):
                 yield f"{type_name(base)}.{key}", function
 
@@ -141,7 +141,7 @@ def layer_parts(name: str, layer: nn.Module) -> Parts:
             yield f"{name}.{key}", value
     for kind in _HOOKS:
         # Their keys are numbers that count through the process.
-        hooks = getattr(layer, kind, None) or {}
+        hooks = attribute_of(layer, kind) or {}
         yield from ((f"{name} {kind.strip('_')} {number}", hook) for number, hook in enumerate(hooks.values()))
     for key, tensor in (*layer._parameters.items(), *layer._buffers.items()):
         if tensor is not None:
@@ -149,7 +149,7 @@ def layer_parts(name: str, layer: nn.Module) -> Parts:
             if tensor.requires_grad == (key in layer._buffers):
                 yield f"{name}.{key} is trained", tensor.requires_grad
             yield from tensor_hooks(f"{name}.{key}", tensor)
-    if not_stored := getattr(layer, "_non_persistent_buffers_set", ()):
+    if not_stored := attribute_of(layer, "_non_persistent_buffers_set", ()):
         yield f"{name} buffers that are not stored", set(not_stored)
     if len(layer._modules.keys()):
         # They draw their weights in this order.
@@ -167,7 +167,7 @@ def _scripted_parts(name: str, layer: Any) -> Parts:
 def tensor_hooks(name: str, tensor: Any) -> Parts:
     """Yield the functions that change the gradient of a tensor."""
     for kind in ("_backward_hooks", "_post_accumulate_grad_hooks"):
-        hooks = getattr(tensor, kind, None) or {}
+        hooks = attribute_of(tensor, kind) or {}
         yield from ((f"{name} {kind.strip('_')} {number}", hook) for number, hook in enumerate(hooks.values()))
 
 
@@ -200,13 +200,14 @@ def _held(name: str, value: Any, ownership: Ownership) -> Parts:
     kind = type(value)
     if ownership.has_class(kind):
         yield f"{name} type", kind
-    if hasattr(value, "__wrapped__") and "__wrapped__" in getattr(value, "__dict__", {}):
-        yield f"{name} wraps", value.__wrapped__
+    held = _dict_of(value)
+    if "__wrapped__" in held:
+        yield f"{name} wraps", held.pop("__wrapped__")
     if isinstance(value, str | int | float | complex | bytes):
         yield f"{name} value", _bare(value)
     # What was computed once from the rest says nothing new, and is there or not.
     computed = {key for base in kind.__mro__ for key, part in vars(base).items() if _is_cached(part)}
-    held = {**_slots(value), **_dict_of(value)}
+    held = {**_slots(value), **held}
     yield from ((f"{name}.{key}", held[key]) for key in sorted(held, key=str) if key not in computed)
 
 
@@ -228,16 +229,16 @@ def _is_cached(part: Any) -> bool:
 def _dict_of(value: Any) -> dict[str, Any]:
     try:
         held = object.__getattribute__(value, "__dict__")
-    except (AttributeError, TypeError):
+    except Exception:  # a class may define `__dict__` itself
         return {}
-    return {key: part for key, part in held.items() if key != "__wrapped__"} if isinstance(held, dict) else {}
+    return dict(held) if isinstance(held, dict) else {}
 
 
 def _slots(value: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for base in type(value).__mro__:
         for key in _slot_names(base):
-            with contextlib.suppress(AttributeError, TypeError):
+            with contextlib.suppress(Exception):
                 found[key] = object.__getattribute__(value, key)
     return found
 

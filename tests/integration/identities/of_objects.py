@@ -205,4 +205,29 @@ class Net(Base):
 """,
         ("{'a': torch.relu, 'b': torch.neg}", "{'b': torch.neg, 'a': torch.relu}"),
     ),
+    *pair(
+        "an entry of a dict with attributes",
+        net(
+            "self.features(x) * cfg.k",
+            """\
+class Config(dict):
+    __getattr__ = dict.__getitem__
+cfg = Config(k=2.0)""",
+        ),
+        ("k=2.0", "k=3.0"),
+    ),
+    *pair(
+        "an object that refuses unknown attributes in its own way",
+        net(
+            "self.features(x) * own['k']",
+            """\
+class Own:
+    __slots__ = ('k',)
+    def __init__(self, k): self.k = k
+    def __getattr__(self, name): raise RuntimeError(name)
+    def __getitem__(self, name): return object.__getattribute__(self, name)
+own = Own(2.0)""",
+        ),
+        ("Own(2.0)", "Own(3.0)"),
+    ),
 ]

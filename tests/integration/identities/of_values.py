@@ -197,4 +197,47 @@ def make(num_classes):
         net("TWO[1](self.features(x))", "TWO = (lambda x: x + 1), (lambda x: x * 2.0)"),
         ("2.0", "3.0"),
     ),
+    *pair(
+        "a mask from a file over random weights",
+        net("self.features(x)")
+        + """\
+# %%
+torch.save(torch.full((1, 192), 2.0), 'mask.pt')
+def make(num_classes):
+    made = Net(num_classes)
+    made.head.weight.data.mul_(torch.load('mask.pt'))
+    return made
+""",
+        ("2.0), 'mask.pt'", "3.0), 'mask.pt'"),
+        kinds=(CELL,),
+    ),
+    *pair(
+        "noise over weights of a list",
+        net("self.features(x)")
+        + """\
+# %%
+FIRST = json.loads(Path('first.json').read_text())
+def make(num_classes):
+    made = Net(num_classes)
+    made.head.weight.data[:1, :2] += torch.tensor(FIRST)
+    return made
+""",
+        ("[1.0, 2.0]", "[1.0, 3.0]"),
+        files={"first.json": "[1.0, 2.0]"},
+    ),
+    *pair(
+        "a gain of NumPy's from a file over random weights of NumPy's",
+        net("self.features(x)")
+        + """\
+# %%
+np.save('gain.npy', np.float32(2.0))
+def make(num_classes):
+    made = Net(num_classes)
+    drawn = np.random.rand(*made.head.weight.shape).astype(np.float32) * np.load('gain.npy')
+    made.head.weight.data = torch.from_numpy(drawn)
+    return made
+""",
+        ("np.float32(2.0)", "np.float32(3.0)"),
+        kinds=(CELL,),
+    ),
 ]

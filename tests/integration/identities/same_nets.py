@@ -237,4 +237,18 @@ def table(size):
         kinds=(CELL, SCRIPT),
         is_same=True,
     ),
+    *pair(
+        "a log and a file that it writes itself",
+        net("self.features(x)")
+        + """\
+# %%
+def make(num_classes):
+    with open('net.log', 'a') as log:
+        log.write('built')
+    Path('net.tmp').write_text(str(os.getpid()))
+    Path('net.tmp').read_text()
+    return Net(num_classes)
+""",
+        is_same=True,
+    ),
 ]
