@@ -12,17 +12,22 @@ import pytest
 
 from tests.integration.identities.all_pairs import PAIRS
 from tests.integration.identities.pairs import Pair
+from tests.integration.identities.unusual_nets import UNUSUAL
 
 ROOT = Path(__file__).parents[3]
 Codes = dict[str, tuple[str, str]]
 
 
 _IN_FILES = {pair.name.removesuffix("(file)") for pair in PAIRS if pair.name.endswith("(file)")}
-PARAMETERS = [
-    # Most pairs are tried in a file and in a cell; `make test` does with one of them.
-    pytest.param(pair, id=pair.name, marks=pytest.mark.slow if pair.name.removesuffix("(cell)") in _IN_FILES else ())
-    for pair in PAIRS
-]
+_UNUSUAL = {pair.name for pair in UNUSUAL}
+
+
+def _is_slow(pair: Pair) -> bool:
+    """Most pairs are tried in a file and in a cell; `make test` does with one of them, and without unusual ones."""
+    return pair.name in _UNUSUAL or pair.name.removesuffix("(cell)") in _IN_FILES
+
+
+PARAMETERS = [pytest.param(pair, id=pair.name, marks=pytest.mark.slow if _is_slow(pair) else ()) for pair in PAIRS]
 
 
 @pytest.fixture(scope="module")
