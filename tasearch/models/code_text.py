@@ -181,7 +181,7 @@ def _tree_text(node: Any) -> str:
     if isinstance(node, ast.AST):
         fields = ((name, value) for name, value in ast.iter_fields(node) if name not in _SILENT_FIELDS)
         inside = ", ".join(f"{name}={_tree_text(value)}" for name, value in fields if value is not None and value != [])
-        # A constant None is one that is there.
+        # None is a constant as well, and not a missing one.
         constant = "None" if isinstance(node, ast.Constant) and node.value is None else ""
         return f"{type(node).__name__}({inside}{constant})"
     if isinstance(node, list):

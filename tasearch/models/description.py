@@ -71,7 +71,7 @@ def tensor_text(tensor: Tensor) -> str:
 
 
 def array_text(array: np.ndarray[Any, Any]) -> str | None:
-    """Return type, shape and SHA-256 of the bytes of an array; None where it holds objects."""
+    """Return type, shape and SHA-256 of the bytes of an array, or None if it holds objects."""
     if array.dtype.hasobject:
         return None
     return f"numpy {array.dtype} {array.shape} {sha256(array.tobytes())}"

@@ -80,13 +80,10 @@ def construct_other(spec: ModelSpec, seed: int) -> nn.Module:
 
     What the code sets for the whole process is put back. Raises ModelError where it cannot be built.
     """
-    is_of_zoo = kind_of(spec.name) in _ZOOS
-    if not is_of_zoo:
-        # A module that is imported here for the first time may draw, or set seeds: neither concerns the net or others.
-        with switches_kept(spec.name), seeded(seed):
-            find_callable(spec.name)
+    # Found before the seed is set: a module that is imported here for the first time may draw.
+    build = None if kind_of(spec.name) in _ZOOS else find_callable(spec.name)
     with switches_kept(spec.name), seeded(seed), torch.device("cpu"):
-        net = construct_zoo_net(spec) if is_of_zoo else call(find_callable(spec.name), spec)
+        net = construct_zoo_net(spec) if build is None else call(build, spec)
         if any(nn.parameter.is_lazy(part) for part in (*net.parameters(), *net.buffers())):
             # They take their shapes from the first images.
             with torch.no_grad():
@@ -144,7 +141,7 @@ def _inspect_zoo_net(spec: ModelSpec) -> Inspection:
 
 
 def _zoo_net_on(spec: ModelSpec, device: str) -> Inspection | None:
-    """Return what a net of a library's is; None where code of the user's has a part in it."""
+    """Return what a library's net is, or None if code of the user's takes part in it."""
     with seeded(0), torch.device(device):
         net = construct_zoo_net(spec).eval()
         with _LOCK:

@@ -13,12 +13,8 @@ from torch import nn
 from torch.nn.modules import module as module_of_torch
 
 from tasearch.models.ownership import Ownership, lies_with_packages
-from tasearch.models.reached_code import Walk
+from tasearch.models.reached_code import GLOBAL_HOOKS, Walk
 
-_GLOBAL_HOOKS = (
-    *("_global_forward_pre_hooks", "_global_forward_hooks", "_global_backward_pre_hooks", "_global_backward_hooks"),
-    *("_global_parameter_registration_hooks", "_global_buffer_registration_hooks", "_global_module_registration_hooks"),
-)
 _NO_CODE = frozenset({str, int, bool, float, type(None), dict, tuple, list, ModuleType, BuiltinFunctionType})
 _FILES_OF_PACKAGES: set[str] = set()
 """Files that were found to lie where packages are installed."""
@@ -70,7 +66,7 @@ def state_of(values: Iterable[Any]) -> str:
 
 
 def _hooks() -> Iterator[Any]:
-    for kind in _GLOBAL_HOOKS:
+    for kind in GLOBAL_HOOKS:
         for hook in list(getattr(module_of_torch, kind, {}).values()):
             yield from _of_users(hook)
 

@@ -30,11 +30,12 @@ _IN_PACKAGES = 3
 """How far the walk goes inside objects of packages, which may hold anything, until it meets something of the user's."""
 _LONG = 64
 """Plain values in one container that are a part each; of more only a hash is kept."""
-_GLOBAL_HOOKS = (
+GLOBAL_HOOKS = (
     *("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks", "_global_backward_pre_hooks"),
     *("_global_parameter_registration_hooks", "_global_buffer_registration_hooks"),
     "_global_module_registration_hooks",
 )
+"""Where torch keeps the hooks that it calls for the modules of every net."""
 
 
 class Walk:
@@ -90,7 +91,7 @@ class Walk:
 
     def visit_global_hooks(self) -> None:
         """Describe the hooks that torch calls for every module."""
-        for kind in _GLOBAL_HOOKS:
+        for kind in GLOBAL_HOOKS:
             for number, hook in enumerate(getattr(module_of_torch, kind, {}).values()):
                 self.visit(f"torch{kind}[{number}]", hook)
 

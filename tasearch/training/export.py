@@ -292,7 +292,7 @@ def _write_onnx(model: Exportable, folder: Path) -> None:
 
 
 def _onnx_metadata(model: Exportable) -> dict[str, str]:
-    """Return what whoever has only the file needs to know; values are JSON, as ONNX takes texts only."""
+    """Return what a user of the file alone needs to know. Values are JSON, because ONNX takes only texts."""
     return {
         "class_names": json.dumps(model.class_names, ensure_ascii=False),
         "mean": json.dumps(model.mean),

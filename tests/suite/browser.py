@@ -27,7 +27,7 @@ needs_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs a browse
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The browser; whoever uses it closes the pages that it opens."""
+    """The browser. A test closes the pages that it opens."""
     from playwright.sync_api import expect, sync_playwright
 
     # The watchdog of the suite decides what is a hang.
